@@ -1,0 +1,2 @@
+//! millctl.
+fn main() {}

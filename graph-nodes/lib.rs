@@ -1,0 +1,2 @@
+//! The nodes of the graph, a folder per feature.
+#![forbid(unsafe_code)]

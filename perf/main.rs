@@ -1,0 +1,2 @@
+//! millrace-perf.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The published API.
+#![forbid(unsafe_code)]

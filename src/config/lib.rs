@@ -1,0 +1,2 @@
+//! The typed configuration.
+#![forbid(unsafe_code)]

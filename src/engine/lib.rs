@@ -1,0 +1,1 @@
+//! The vector engine: buffers, frames, nodes, dispatch, workers.

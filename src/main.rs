@@ -1,0 +1,2 @@
+//! The forwarder daemon.
+fn main() {}

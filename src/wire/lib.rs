@@ -1,0 +1,2 @@
+//! Header views over bytes and checksums.
+#![forbid(unsafe_code)]
