@@ -1,1 +1,2 @@
 //! The vector engine: buffers, frames, nodes, dispatch, workers.
+pub mod epoch;
