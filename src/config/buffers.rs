@@ -1,0 +1,37 @@
+//! `buffers`: the pool that every packet lives in.
+
+use crate::keyword::keywords;
+
+/// The buffer pool. Changing it takes a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffers {
+    /// How many buffers of 2 KiB of data each; [`Buffers::MIN`] to [`Buffers::MAX`], default 65536.
+    pub count: u32,
+    /// Whether the pool lies in huge pages.
+    pub huge_pages: HugePages,
+}
+
+keywords! {
+    /// Whether the buffer pool lies in huge pages of 2 MiB.
+    HugePages, "auto, required or off" {
+        /// If there are any; otherwise in normal pages, with a warning (default).
+        Auto = "auto",
+        /// The daemon doesn't start without them.
+        Required = "required",
+        /// In normal pages.
+        Off = "off",
+    }
+}
+
+impl Buffers {
+    /// The fewest buffers: enough for the rings of a few devices.
+    pub const MIN: u32 = 4096;
+    /// The most buffers: 16 Mi, about 40 GiB.
+    pub const MAX: u32 = 16 << 20;
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { count: 65536, huge_pages: HugePages::Auto }
+    }
+}

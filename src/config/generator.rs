@@ -1,0 +1,190 @@
+//! `driver: generator`: the built-in source and sink of traffic, for measuring.
+//!
+//! ```yaml
+//! interfaces:
+//!   gen0:
+//!     driver: generator
+//!     burst: 256                      # packets a poll, 1 to 256
+//!     check: true                     # verify IPv4 and UDP/TCP/ICMP checksums of what is sent to it, and count what is wrong
+//!     streams:
+//!       - source-mac: "02:00:00:00:00:01"       # default: this one
+//!         destination-mac: "02:fe:00:00:00:01"  # default: the interface's own, so that the router takes the frame
+//!         source: 10.0.0.1-10.0.0.9             # an address, first-last, or a prefix (all of its addresses)
+//!         destination: 198.18.0.0/16
+//!         protocol: udp                         # udp | tcp | icmp (echo requests)
+//!         source-ports: 1000-2000               # a port or first-last; default 1024
+//!         destination-ports: 53                 # default 9 (discard)
+//!         size: 64                              # 64 | 64-1518 | imix; default 64
+//!         order: sequential                     # sequential | random
+//!         vlan: 100                             # one 802.1Q tag
+//!         rate: 1Mpps                           # max | with unit pps, kpps, Mpps; default max
+//!         count: 1000000                        # stop after so many; default: never
+//!       - {template: in.pcap, rate: 10kpps}     # the frames of a capture, over and over
+//! ```
+//!
+//! Sizes count the whole Ethernet frame with its 4-byte check sequence, as RFC 2544 clause 9.1 does: a frame of 64 takes 60
+//! bytes of a buffer. Several streams take turns, each at its own rate.
+
+use crate::{keyword::keywords, mac::Mac, units::Rate};
+use std::{net::Ipv4Addr, path::PathBuf};
+
+/// The keys of a generator. Without streams it is a sink only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generator {
+    /// What it sends, in turns.
+    pub streams: Vec<Stream>,
+    /// The most packets it gives to one poll; 1 to 256, default 256.
+    pub burst: u16,
+    /// Whether the sink verifies checksums (IPv4 header, UDP, TCP, ICMP) and counts the packets whose are wrong.
+    pub check: bool,
+}
+
+/// One stream of a generator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// What its frames are.
+    pub frames: Frames,
+    /// How fast.
+    pub rate: Rate,
+    /// After how many frames it ends; none: never.
+    pub count: Option<u64>,
+}
+
+/// Where a stream's frames come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frames {
+    /// Made from these headers.
+    Made(Box<Flow>),
+    /// Those of a capture file, over and over (key `template`).
+    Template(PathBuf),
+}
+
+/// The headers of made frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Default [`Flow::SOURCE_MAC`].
+    pub source_mac: Mac,
+    /// None: the interface's own, so that the router takes the frame as meant for it.
+    pub destination_mac: Option<Mac>,
+    /// One 802.1Q tag, or none.
+    pub vlan: Option<u16>,
+    /// Source addresses.
+    pub source: AddressRange,
+    /// Destination addresses.
+    pub destination: AddressRange,
+    /// What follows the IPv4 header.
+    pub protocol: FlowProtocol,
+    /// Source ports; unused with ICMP. Default 1024.
+    pub source_ports: PortRange,
+    /// Destination ports; unused with ICMP. Default 9, `discard`.
+    pub destination_ports: PortRange,
+    /// Sizes of the frames.
+    pub size: FrameSize,
+    /// How a stream walks through its ranges.
+    pub order: Order,
+}
+
+/// Addresses from first to last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRange {
+    /// The lowest.
+    pub first: Ipv4Addr,
+    /// The highest; at least `first`.
+    pub last: Ipv4Addr,
+}
+
+/// Ports from first to last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest; at least `first`.
+    pub last: u16,
+}
+
+/// Sizes of Ethernet frames in bytes with their check sequence; each from [`FrameSize::MIN`] to [`FrameSize::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameSize {
+    /// All the same.
+    Fixed(u16),
+    /// From the first to the second, both included.
+    Range(u16, u16),
+    /// Of twelve frames seven of 64, four of 594 and one of 1518, mixed.
+    Imix,
+}
+
+keywords! {
+    /// What follows the IPv4 header of a made frame.
+    FlowProtocol, "udp, tcp or icmp" {
+        /// UDP with a right checksum.
+        Udp = "udp",
+        /// TCP segments with ACK set.
+        Tcp = "tcp",
+        /// ICMP echo requests.
+        Icmp = "icmp",
+    }
+}
+
+keywords! {
+    /// How a stream walks through its ranges of addresses, ports and sizes.
+    Order, "sequential or random" {
+        /// Every range steps on by one with each frame and starts again at its end (default).
+        Sequential = "sequential",
+        /// Each range by itself, at random; the same sequence at every start.
+        Random = "random",
+    }
+}
+
+impl Generator {
+    /// The largest burst: a full frame of the engine.
+    pub const MAX_BURST: u16 = 256;
+}
+
+impl Default for Generator {
+    fn default() -> Self {
+        Self { streams: Vec::new(), burst: Self::MAX_BURST, check: false }
+    }
+}
+
+impl Flow {
+    /// The source of made frames unless the configuration names one.
+    pub const SOURCE_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+    /// UDP frames of 64 bytes between these addresses, everything else at its default.
+    pub fn new(source: AddressRange, destination: AddressRange) -> Self {
+        Self {
+            source_mac: Self::SOURCE_MAC,
+            destination_mac: None,
+            vlan: None,
+            source,
+            destination,
+            protocol: FlowProtocol::Udp,
+            source_ports: PortRange::one(1024),
+            destination_ports: PortRange::one(9),
+            size: FrameSize::Fixed(FrameSize::MIN),
+            order: Order::Sequential,
+        }
+    }
+}
+
+impl PortRange {
+    /// A single port.
+    pub const fn one(port: u16) -> Self {
+        Self { first: port, last: port }
+    }
+}
+
+impl FrameSize {
+    /// The smallest Ethernet frame (IEEE 802.3 clause 3.2.8).
+    pub const MIN: u16 = 64;
+    /// The largest: an IP packet of the largest MTU with Ethernet header, one 802.1Q tag and check sequence.
+    pub const MAX: u16 = 9216 + 22;
+
+    /// The largest size that the stream can have.
+    pub const fn largest(self) -> u16 {
+        match self {
+            Self::Fixed(size) | Self::Range(_, size) => size,
+            Self::Imix => 1518,
+        }
+    }
+}
