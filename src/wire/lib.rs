@@ -1,2 +1,37 @@
 //! Header views over bytes and checksums.
+//!
+//! Every header is a plain struct with the layout of the wire, so [`FromBytes::ref_from_prefix`] and its siblings turn the front
+//! of a packet into a reference to it, without a copy and without a panic. Multi-byte fields are big-endian inside; accessors take
+//! and give host-order numbers. Nothing here allocates (`no_std`), and nothing is validated on the way in: a node checks what its
+//! RFC asks for, with the accessors, and counts what it drops.
+//!
+//! ```
+//! use millrace_wire::{FromBytes, IpProtocol, Ipv4};
+//! let packet = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+//! let (ip, payload) = Ipv4::ref_from_prefix(&packet).unwrap();
+//! assert_eq!((ip.ttl(), ip.protocol(), payload.len()), (64, IpProtocol::UDP, 0));
+//! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_std)]
+
+mod arp;
+pub mod checksum;
+mod ethernet;
+mod icmp4;
+mod ip_protocol;
+mod ipv4;
+mod ipv6;
+mod mac;
+mod tcp;
+mod udp;
+
+pub use arp::{Arp, ArpOperation};
+pub use ethernet::{EtherType, Ethernet, Vlan};
+pub use icmp4::{Icmp4, Icmp4Type, unreachable};
+pub use ip_protocol::IpProtocol;
+pub use ipv4::Ipv4;
+pub use ipv6::Ipv6;
+pub use mac::{MacAddr, MacAddrError};
+pub use tcp::{Tcp, TcpFlags};
+pub use udp::Udp;
+pub use zerocopy::{FromBytes, IntoBytes};

@@ -1,0 +1,115 @@
+//! IPv6 (RFC 8200): the fixed header.
+
+use core::net::Ipv6Addr;
+
+use zerocopy::byteorder::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::IpProtocol;
+
+/// The fixed IPv6 header. Extension headers, if any, follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Ipv6 {
+    version_class_flow: U32,
+    payload_len: U16,
+    next_header: u8,
+    hop_limit: u8,
+    src: [u8; 16],
+    dst: [u8; 16],
+}
+
+impl Ipv6 {
+    /// The header's length in bytes.
+    pub const LEN: usize = size_of::<Self>();
+
+    /// A header for a payload of `payload_len` bytes, with traffic class and flow label zero.
+    #[must_use]
+    pub const fn new(src: Ipv6Addr, dst: Ipv6Addr, next_header: IpProtocol, hop_limit: u8, payload_len: u16) -> Self {
+        Self {
+            version_class_flow: U32::new(6 << 28),
+            payload_len: U16::new(payload_len),
+            next_header: next_header.0,
+            hop_limit,
+            src: src.octets(),
+            dst: dst.octets(),
+        }
+    }
+
+    /// The version: 6.
+    #[inline]
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        (self.version_class_flow.get() >> 28) as u8
+    }
+
+    /// DSCP (upper 6 bits) and ECN.
+    #[inline]
+    #[must_use]
+    pub const fn traffic_class(&self) -> u8 {
+        (self.version_class_flow.get() >> 20) as u8
+    }
+
+    /// The flow label, 20 bits.
+    #[inline]
+    #[must_use]
+    pub const fn flow_label(&self) -> u32 {
+        self.version_class_flow.get() & 0xf_ffff
+    }
+
+    /// The length of what follows this header, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn payload_len(&self) -> u16 {
+        self.payload_len.get()
+    }
+
+    /// What follows this header: a transport or an extension header.
+    #[inline]
+    #[must_use]
+    pub const fn next_header(&self) -> IpProtocol {
+        IpProtocol(self.next_header)
+    }
+
+    /// How many hops it has left.
+    #[inline]
+    #[must_use]
+    pub const fn hop_limit(&self) -> u8 {
+        self.hop_limit
+    }
+
+    /// The source address.
+    #[inline]
+    #[must_use]
+    pub const fn src(&self) -> Ipv6Addr {
+        Ipv6Addr::from_octets(self.src)
+    }
+
+    /// The destination address.
+    #[inline]
+    #[must_use]
+    pub const fn dst(&self) -> Ipv6Addr {
+        Ipv6Addr::from_octets(self.dst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields() {
+        let mut bytes = [0; 40];
+        bytes[..8].copy_from_slice(&[0x6b, 0x8a, 0xbc, 0xde, 0, 16, 17, 64]);
+        bytes[23] = 1;
+        bytes[24..28].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+        let ip = Ipv6::ref_from_bytes(&bytes).unwrap();
+        assert_eq!((ip.version(), ip.traffic_class(), ip.flow_label()), (6, 0xb8, 0xa_bcde));
+        assert_eq!((ip.payload_len(), ip.next_header(), ip.hop_limit()), (16, IpProtocol::UDP, 64));
+        assert_eq!((ip.src(), ip.dst().to_string().as_str()), (Ipv6Addr::LOCALHOST, "2001:db8::"));
+
+        bytes[..4].copy_from_slice(&[0x60, 0, 0, 0]);
+        let built = Ipv6::new(Ipv6Addr::LOCALHOST, "2001:db8::".parse().unwrap(), IpProtocol::UDP, 64, 16);
+        assert_eq!(built.as_bytes(), &bytes);
+    }
+}
