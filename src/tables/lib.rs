@@ -1,1 +1,13 @@
-//! Forwarding tables.
+//! Forwarding tables. Each has one writer and wait-free readers: a reader holds a guard of [`millrace_engine::epoch`], and what a
+//! writer takes out is reused or freed only after every reader passed a quiescent point.
+//!
+//! From an address to the wire, for IPv4: [`lpm4`] gives 24 bits that are a [`fib::Target`], which names an adjacency or a
+//! [`load_balance`] over several; an [`adjacency`] has the interface and the Ethernet header to put in front.
+
+pub mod adjacency;
+pub mod fib;
+pub mod indices;
+pub mod load_balance;
+pub mod lpm4;
+#[cfg(test)]
+mod reference;
