@@ -1,4 +1,5 @@
 //! The main job: hosts talk through the router, and a forwarded packet is changed where RFC 1812 says and nowhere else.
+#![allow(clippy::expect_used)] // the helpers of tests are tests, too
 
 use etherparse::{IpNumber, Ipv4Header};
 use harness::frames::{self, Mac};
@@ -109,7 +110,8 @@ fn some_packets_stay_here() {
     let net = Wires::start("");
     let to = |to| LAN.frame(&frames::udp_packet(LAN.ip, to, 7, b"stay"));
     let from = |from| LAN.frame(&frames::udp_packet(from, WAN.ip, 7, b"stay"));
-    let addressed = |mac: Mac| frames::ethernet(LAN.mac, mac, frames::IP4, &frames::udp_packet(LAN.ip, WAN.ip, 7, b"stay"));
+    let addressed =
+        |mac: Mac| frames::ethernet(LAN.mac, mac, frames::IP4, &frames::udp_packet(LAN.ip, WAN.ip, 7, b"stay"));
     for (frame, why) in [
         (addressed([2, 0, 0, 0, 9, 9]), "for another station"),
         (addressed(frames::BROADCAST), "a unicast packet in a link broadcast (RFC 1812 5.3.4)"),

@@ -1,5 +1,6 @@
 //! Fragmentation (RFC 791 3.2, RFC 1812 4.2.2.7): exact pieces, options where they belong, and hosts that put them
 //! together again.
+#![allow(clippy::expect_used)] // the helpers of tests are tests, too
 
 use etherparse::Ipv4Header;
 use harness::frames;
@@ -25,18 +26,18 @@ fn pieces(frames: &[Vec<u8>], mtu: usize) -> (Vec<Piece>, Vec<u8>, Vec<Ipv4Heade
 #[test]
 fn exact_pieces() {
     let net = Wires::with(&Wires::CONFIG.replace("device: wan,", "device: wan, mtu: 600,"));
-    let cases: [(&str, usize, (u16, bool), &[Piece]); 6] = [
-        ("fits exactly", 580, (0, false), &[(0, 580, false)]),
-        ("one byte too many", 581, (0, false), &[(0, 576, true), (576, 5, false)]),
-        ("two and a rest", 1400, (0, false), &[(0, 576, true), (576, 576, true), (1152, 248, false)]),
-        ("two in full", 1152, (0, false), &[(0, 576, true), (576, 576, false)]),
-        ("a fragment with more to follow", 1160, (10, true), &[(80, 576, true), (656, 576, true), (1232, 8, true)]),
-        ("a last fragment", 600, (8000, false), &[(64000, 576, true), (64576, 24, false)]),
+    let cases: [(&str, Piece, &[Piece]); 6] = [
+        ("fits exactly", (0, 580, false), &[(0, 580, false)]),
+        ("one byte too many", (0, 581, false), &[(0, 576, true), (576, 5, false)]),
+        ("two and a rest", (0, 1400, false), &[(0, 576, true), (576, 576, true), (1152, 248, false)]),
+        ("two in full", (0, 1152, false), &[(0, 576, true), (576, 576, false)]),
+        ("a fragment with more to follow", (80, 1160, true), &[(80, 576, true), (656, 576, true), (1232, 8, true)]),
+        ("a last fragment", (64000, 600, false), &[(64000, 576, true), (64576, 24, false)]),
     ];
-    for (name, bytes, (offset, more), wanted) in cases {
+    for (name, (offset, bytes, more), wanted) in cases {
         let mut header = frames::header(LAN.ip, WAN.ip);
         header.identification = 0x4711;
-        (header.fragment_offset, header.more_fragments) = (offset.try_into().expect("13 bits"), more);
+        (header.fragment_offset, header.more_fragments) = (((offset / 8) as u16).try_into().expect("13 bits"), more);
         let body: Vec<u8> = (0..bytes).map(|at| at as u8).collect();
         let seen = net.pass(&[LAN.frame(&frames::packet(&header, &body))]);
         let (pieces, data, headers) = pieces(&seen.wan, 600);

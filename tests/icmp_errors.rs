@@ -48,7 +48,13 @@ fn errors_byte_by_byte() {
         for (name, packet, kind, code, source) in [
             ("time to live 1", one(&|h| h.time_to_live = 1), 11, 0, LAN.router_ip),
             ("time to live 0", one(&|h| h.time_to_live = 0), 11, 0, LAN.router_ip),
-            ("time to live 1, options", one(&|h| (h.time_to_live, h.options) = (1, OPTIONS.into())), 11, 0, LAN.router_ip),
+            (
+                "time to live 1, options",
+                one(&|h| (h.time_to_live, h.options) = (1, OPTIONS.into())),
+                11,
+                0,
+                LAN.router_ip,
+            ),
             ("a first fragment", one(&|h| (h.time_to_live, h.more_fragments) = (1, true)), 11, 0, LAN.router_ip),
             ("no route", to(NO_ROUTE), 3, 0, LAN.router_ip),
             ("unreachable", to([198, 51, 100, 17]), 3, 1, LAN.router_ip),

@@ -40,7 +40,8 @@ impl Books {
             books.sent += number(row, "tx_packets");
         }
         for row in router.list("show errors") {
-            let is = |list: &[(&str, &str)]| list.iter().any(|(node, why)| row["node"] == *node && row["reason"] == *why);
+            let is =
+                |list: &[(&str, &str)]| list.iter().any(|(node, why)| row["node"] == *node && row["reason"] == *why);
             let count = number(&row, "count");
             match () {
                 () if is(MADE) => books.made += count,
@@ -50,7 +51,8 @@ impl Books {
             }
         }
         let runtime = router.list("show runtime");
-        books.discarded = runtime.iter().filter(|row| row["node"] == "error-drop").map(|row| number(row, "packets")).sum();
+        books.discarded =
+            runtime.iter().filter(|row| row["node"] == "error-drop").map(|row| number(row, "packets")).sum();
         books
     }
 

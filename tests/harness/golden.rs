@@ -43,7 +43,8 @@ fn differences(expected: &str, actual: &str) -> String {
     let rows = expected.len().max(actual.len());
     let line = |of: &[&str], row: usize| of.get(row).map_or("(nothing)".to_owned(), |line| format!("{line:?}"));
     let differing = (0..rows).filter(|row| expected.get(*row) != actual.get(*row)).take(20);
-    let shown = differing.map(|row| format!("{:4} - {}\n     + {}\n", row + 1, line(&expected, row), line(&actual, row)));
+    let shown =
+        differing.map(|row| format!("{:4} - {}\n     + {}\n", row + 1, line(&expected, row), line(&actual, row)));
     shown.collect()
 }
 

@@ -8,6 +8,7 @@ pub fn configure(router: &Namespace, config: &str) {
     let config: Value = serde_saphyr::from_str(config).expect("a YAML configuration");
     router.sysctl("net.ipv4.ip_forward=1");
     router.sysctl("net.ipv4.icmp_ratelimit=0");
+    router.sysctl("net.ipv4.fib_multipath_hash_policy=1");
     router.sysctl("net.ipv4.icmp_errors_use_inbound_ifaddr=1");
     let devices = config["interfaces"].as_object().into_iter().flatten();
     let device = |name: &Value| config["interfaces"][name.as_str().unwrap_or_default()]["device"].clone();

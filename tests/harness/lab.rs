@@ -14,7 +14,7 @@ pub struct Lab {
 
 /// A Linux host with one network card, `eth0`.
 pub struct Host {
-    namespace: Namespace,
+    namespace: Arc<Namespace>,
     /// Its IPv4 address.
     pub address: String,
 }
@@ -31,7 +31,12 @@ impl Host {
     /// A host with no cable yet: the caller brings an `eth0` and calls [`Host::configure`].
     pub fn unplugged(role: &str, prefix: &str) -> Host {
         let address = prefix.split('/').next().unwrap_or_default().to_owned();
-        Host { namespace: Namespace::new(role), address }
+        Host { namespace: Arc::new(Namespace::new(role)), address }
+    }
+
+    /// The same host by another of its addresses.
+    pub fn at(&self, address: &str) -> Host {
+        Host { namespace: Arc::clone(&self.namespace), address: address.to_owned() }
     }
 
     /// Gives `eth0` its address (in CIDR notation) and a default route.

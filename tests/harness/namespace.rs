@@ -98,7 +98,8 @@ fn ip(words: &str) -> String {
 fn remove_orphans() {
     for line in ip("netns list").lines() {
         let name = line.split_whitespace().next().unwrap_or_default();
-        let pid = name.strip_prefix("mr-").and_then(|rest| rest.split('-').next()).and_then(|pid| pid.parse::<u32>().ok());
+        let pid =
+            name.strip_prefix("mr-").and_then(|rest| rest.split('-').next()).and_then(|pid| pid.parse::<u32>().ok());
         if pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
             let _ = Command::new("ip").args(["netns", "del", name]).output();
         }

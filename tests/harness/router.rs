@@ -160,7 +160,8 @@ impl Router {
 
     /// How often a node counted a reason that holds `reason`.
     pub fn errors(&self, node: &str, reason: &str) -> u64 {
-        let hit = |row: &&Value| row["node"] == node && row["reason"].as_str().is_some_and(|text| text.contains(reason));
+        let hit =
+            |row: &&Value| row["node"] == node && row["reason"].as_str().is_some_and(|text| text.contains(reason));
         self.list("show errors").iter().filter(hit).filter_map(|row| row["count"].as_u64()).sum()
     }
 
