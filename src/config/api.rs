@@ -1,5 +1,11 @@
 //! `api`: where the daemon listens for its CLI and for other programs.
 
+use crate::{
+    decode::{Fields, Unreadable},
+    diagnostic::Reader,
+    later,
+    yaml::Node,
+};
 use std::path::PathBuf;
 
 /// The daemon's API.
@@ -20,4 +26,26 @@ impl Default for Api {
     fn default() -> Self {
         Self { socket: Self::DEFAULT_SOCKET.into() }
     }
+}
+
+impl Api {
+    pub(crate) fn decode(node: &Node, reader: &mut Reader) -> Self {
+        let default = Self::default();
+        let Some(mut fields) = Fields::open(node, "api", later::API, reader) else { return default };
+        let api = Self { socket: fields.read("socket", reader, socket).unwrap_or(default.socket) };
+        fields.close(reader);
+        api
+    }
+
+    pub(crate) fn encode(&self) -> Node {
+        let socket = self.socket.display().to_string();
+        Node::map().with_unless(&Self::DEFAULT_SOCKET.to_owned(), "socket", &socket)
+    }
+}
+
+fn socket(text: &str) -> Result<PathBuf, Unreadable> {
+    if !text.starts_with('/') || text.contains('\0') || text.len() > Api::MAX_PATH {
+        return Err(Unreadable::wanted(format_args!("an absolute path of at most {} bytes", Api::MAX_PATH)));
+    }
+    Ok(text.into())
 }

@@ -1,6 +1,12 @@
 //! `buffers`: the pool that every packet lives in.
 
-use crate::keyword::keywords;
+use crate::{
+    decode::Fields,
+    diagnostic::{Reader, Spot},
+    keyword::keywords,
+    validate::Check,
+    yaml::Node,
+};
 
 /// The buffer pool. Changing it takes a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,5 +39,35 @@ impl Buffers {
 impl Default for Buffers {
     fn default() -> Self {
         Self { count: 65536, huge_pages: HugePages::Auto }
+    }
+}
+
+impl Buffers {
+    pub(crate) fn decode(node: &Node, reader: &mut Reader) -> Self {
+        let default = Self::default();
+        let Some(mut fields) = Fields::open(node, "buffers", "buffers", reader) else { return default };
+        let buffers = Self {
+            count: fields.number("count", Self::MIN..=Self::MAX, reader).unwrap_or(default.count),
+            huge_pages: fields.scalar("huge-pages", reader).unwrap_or(default.huge_pages),
+        };
+        fields.close(reader);
+        buffers
+    }
+
+    pub(crate) fn encode(&self) -> Node {
+        let default = Self::default();
+        Node::map().with_unless(&default.count, "count", &self.count).with_unless(
+            &default.huge_pages,
+            "huge-pages",
+            &self.huge_pages,
+        )
+    }
+
+    pub(crate) fn check(check: &mut Check<'_>) {
+        let count = check.config.buffers.count;
+        if !(Self::MIN..=Self::MAX).contains(&count) {
+            let hint = format!("expected {} to {}", Self::MIN, Self::MAX);
+            check.problem(Spot::new("buffers", ""), format!("buffers: count: {count} is out of range"), hint);
+        }
     }
 }

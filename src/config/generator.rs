@@ -25,6 +25,8 @@
 //! Sizes count the whole Ethernet frame with its 4-byte check sequence, as RFC 2544 clause 9.1 does: a frame of 64 takes 60
 //! bytes of a buffer. Several streams take turns, each at its own rate.
 
+mod text;
+
 use crate::{keyword::keywords, mac::Mac, units::Rate};
 use std::{net::Ipv4Addr, path::PathBuf};
 
@@ -146,6 +148,16 @@ impl Default for Generator {
     }
 }
 
+impl Stream {
+    /// The largest IP packet in its frames, in bytes; none if a capture decides.
+    pub(crate) fn mtu_needed(&self) -> Option<u16> {
+        match &self.frames {
+            Frames::Made(flow) => Some(flow.size.largest() - if flow.vlan.is_some() { 22 } else { 18 }),
+            Frames::Template(_) => None,
+        }
+    }
+}
+
 impl Flow {
     /// The source of made frames unless the configuration names one.
     pub const SOURCE_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
@@ -164,6 +176,13 @@ impl Flow {
             size: FrameSize::Fixed(FrameSize::MIN),
             order: Order::Sequential,
         }
+    }
+}
+
+impl AddressRange {
+    /// A single address.
+    pub const fn one(address: Ipv4Addr) -> Self {
+        Self { first: address, last: address }
     }
 }
 

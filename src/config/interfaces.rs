@@ -1,7 +1,25 @@
 //! `interfaces`: what packets come in by and leave by. Sub-interfaces stand in the same map, as `parent.vlan`.
 
-use crate::{driver::Driver, keyword::keywords, mac::Mac, name::Name};
+use crate::{
+    Config,
+    decode::{Fields, Scalar, Unreadable, number, suggestion},
+    diagnostic::{Position, Reader, Spot},
+    driver::{Driver, Vlan},
+    keyword::keywords,
+    later,
+    mac::Mac,
+    name::Name,
+    validate::Check,
+    yaml::{Entry, Node, Value},
+};
 use ipnet::IpNet;
+use std::{
+    collections::{
+        BTreeMap, BTreeSet, HashMap,
+        btree_map::Entry::{Occupied, Vacant},
+    },
+    path::Path,
+};
 
 /// One interface; its name is its key in [`Config::interfaces`](crate::Config::interfaces).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,5 +76,201 @@ impl Interface {
             Driver::Vlan(vlan) => Some(&vlan.parent),
             _ => None,
         }
+    }
+}
+
+/// The `interfaces` of a file. An interface of which something could not be read is there with what could, and in the set.
+pub(crate) fn decode(node: &Node, config: &mut Config, reader: &mut Reader) -> BTreeSet<Name> {
+    let mut partial = BTreeSet::new();
+    if Fields::open(node, "interfaces", "interfaces", reader).is_none() {
+        return partial;
+    }
+    let Value::Map(entries) = &node.value else { return partial };
+    for entry in entries {
+        let Ok(name) = Name::new(&entry.key) else {
+            let message = format!("interfaces: cannot take \"{}\"", entry.key);
+            reader.error(entry.key_at, message, format!("expected {}", Name::WANTED));
+            continue;
+        };
+        let errors = reader.count();
+        reader.place(Spot::new("interfaces", &name), entry.key_at);
+        let subs = Interface::decode(&name, &entry.value, reader);
+        for (name, interface, at) in subs {
+            if reader.count() > errors {
+                partial.insert(name.clone());
+            }
+            match config.interfaces.entry(name) {
+                Vacant(place) => drop(place.insert(interface)),
+                Occupied(other) => {
+                    let message = format!("interface {}: stands here twice", other.key());
+                    reader.error(
+                        at,
+                        message,
+                        "a sub-interface is called `parent.vlan`: rename the other interface of that name",
+                    );
+                }
+            }
+        }
+    }
+    partial
+}
+
+impl Interface {
+    /// An interface and its sub-interfaces, each with its name and place.
+    pub(crate) fn decode(name: &Name, node: &Node, reader: &mut Reader) -> Vec<(Name, Self, Position)> {
+        let mut interface = Self::new(Driver::Loopback);
+        let Some(mut fields) = Fields::open(node, format_args!("interface {name}"), later::INTERFACE, reader) else {
+            return vec![(name.clone(), interface, node.at)];
+        };
+        if let Some(driver) = Driver::decode(name, &mut fields, reader) {
+            interface.driver = driver;
+        }
+        interface.mac = fields.scalar("mac", reader);
+        reader.place(Spot::new("interfaces", name).key("mac"), fields.at("mac"));
+        reader.place(Spot::new("interfaces", name).key("device"), fields.at("device"));
+        interface.decode_common(name, &mut fields, reader);
+        let subs = fields.entry("sub-interfaces");
+        fields.close(reader);
+        let mut all = vec![(name.clone(), interface, node.at)];
+        if let Some(subs) = subs
+            && Fields::open(&subs.value, format_args!("interface {name}: sub-interfaces"), "sub-interfaces", reader)
+                .is_some()
+            && let Value::Map(entries) = &subs.value.value
+        {
+            for entry in entries {
+                let sub = Self::decode_sub(name, all[0].1.mtu, entry, reader);
+                all.extend(sub.map(|(name, sub)| (name, sub, entry.key_at)));
+            }
+        }
+        all
+    }
+
+    pub(crate) fn decode_sub(parent: &Name, mtu: u16, entry: &Entry, reader: &mut Reader) -> Option<(Name, Self)> {
+        let wanted = |wanted: Unreadable, reader: &mut Reader| {
+            let message = format!("interface {parent}: sub-interfaces: cannot take \"{}\"", entry.key);
+            reader.error(entry.key_at, message, wanted.to_string());
+        };
+        let vlan = number(&entry.key, &(Vlan::MIN..=Vlan::MAX)).map_err(|e| wanted(e, reader)).ok()?;
+        let name = Name::new(&format!("{parent}.{vlan}")).map_err(|e| wanted(e, reader)).ok()?;
+        let driver = Driver::Vlan(Vlan { parent: parent.clone(), id: vlan });
+        let mut interface = Self { mtu, ..Self::new(driver) };
+        reader.place(Spot::new("interfaces", &name), entry.key_at);
+        if let Some(mut fields) = Fields::open(&entry.value, format_args!("interface {name}"), later::INTERFACE, reader)
+        {
+            interface.decode_common(&name, &mut fields, reader);
+            fields.close(reader);
+        }
+        Some((name, interface))
+    }
+
+    /// The keys that interfaces and sub-interfaces have in common.
+    fn decode_common(&mut self, name: &Name, fields: &mut Fields<'_>, reader: &mut Reader) {
+        self.mtu = fields.number("mtu", Self::MTU_MIN..=Self::MTU_MAX, reader).unwrap_or(self.mtu);
+        self.state = fields.scalar("state", reader).unwrap_or(self.state);
+        if let Some(vrf) = fields.scalar("vrf", reader) {
+            self.vrf = vrf;
+        }
+        for key in ["mtu", "vrf"] {
+            if fields.has(key) {
+                reader.place(Spot::new("interfaces", name).key(key), fields.at(key));
+            }
+        }
+        for (i, (address, at)) in
+            fields.list("addresses", reader, IpNet::read).unwrap_or_default().into_iter().enumerate()
+        {
+            reader.place(Spot::new("interfaces", name).key("addresses").value(i), at);
+            self.addresses.push(address);
+        }
+    }
+
+    fn encode(&self, name: &Name, config: &Config) -> Node {
+        let natural_mtu =
+            self.parent().and_then(|p| config.interfaces.get(p)).map_or(Self::MTU_DEFAULT, |parent| parent.mtu);
+        let mut node = self.driver.encode(Node::map()).with_unless(&natural_mtu, "mtu", &self.mtu);
+        if let Some(mac) = self.mac {
+            node = node.with("mac", Node::text(mac));
+        }
+        node = node.with_unless(&State::Up, "state", &self.state).with_unless(&Name::default_vrf(), "vrf", &self.vrf);
+        if !self.addresses.is_empty() {
+            node = node.with("addresses", Node::list(self.addresses.iter().map(Node::text)));
+        }
+        let subs = config.sub_interfaces(name).filter_map(|(name, sub)| match &sub.driver {
+            Driver::Vlan(vlan) => Some((vlan.id, sub.encode(name, config))),
+            _ => None,
+        });
+        let subs = subs.collect::<BTreeMap<_, _>>().into_iter().fold(Node::map(), |node, (id, sub)| node.with(id, sub));
+        if subs.is_empty() { node } else { node.with("sub-interfaces", subs) }
+    }
+}
+
+/// The `interfaces` of a file.
+pub(crate) fn encode(config: &Config) -> Node {
+    let parents = config.interfaces.iter().filter(|(_, interface)| interface.parent().is_none());
+    parents.fold(Node::map(), |node, (name, interface)| node.with(name, interface.encode(name, config)))
+}
+
+pub(crate) fn check(check: &mut Check<'_>) {
+    let config = check.config;
+    let mut users: HashMap<(&str, &Path), &Name> = HashMap::new();
+    for (name, interface) in &config.interfaces {
+        let spot = |key| Spot::new("interfaces", name).key(key);
+        let what = format!("interface {name}");
+        if !(Interface::MTU_MIN..=Interface::MTU_MAX).contains(&interface.mtu) {
+            let hint = format!("expected {} to {}", Interface::MTU_MIN, Interface::MTU_MAX);
+            check.problem(spot("mtu"), format!("{what}: mtu: {} is out of range", interface.mtu), hint);
+        }
+        if let Some(mac) = interface.mac.filter(|mac| !mac.is_unicast()) {
+            let hint = "expected one of a single station: the first byte even, not all zeroes";
+            check.problem(spot("mac"), format!("{what}: mac: {mac} is no interface's address"), hint);
+        }
+        check.vrf(spot("vrf"), &what, &interface.vrf);
+        if let Some(parent) = interface.parent() {
+            check_sub(check, name, interface, parent);
+        }
+        for (kind, resource) in interface.driver.resources() {
+            if let Some(other) = users.insert((kind, resource), name) {
+                let message = format!("{what}: {kind} {} is interface {other}'s already", resource.display());
+                check.problem(spot("device"), message, "expected one of its own for each interface");
+            }
+        }
+        if let Driver::Generator(generator) = &interface.driver {
+            for (i, stream) in generator.streams.iter().enumerate() {
+                if let Some(largest) = stream.mtu_needed().filter(|needed| *needed > interface.mtu) {
+                    let message = format!("{what}: streams: stream {}: its packets are up to {largest} bytes", i + 1);
+                    let hint = format!("expected frames that fit the mtu of {}, or a larger `mtu`", interface.mtu);
+                    check.problem(spot("streams").value(i), message, hint);
+                }
+            }
+        }
+    }
+}
+
+fn check_sub(check: &mut Check<'_>, name: &Name, interface: &Interface, parent: &Name) {
+    let spot = || Spot::new("interfaces", name);
+    if interface.mac.is_some() {
+        check.problem(
+            spot(),
+            format!("interface {name}: mac: a sub-interface has its parent's"),
+            format!("set it on {parent}"),
+        );
+    }
+    match check.config.interfaces.get(parent) {
+        None => {
+            let known: Vec<&str> = check.config.interfaces.keys().map(Name::as_str).collect();
+            check.problem(spot(), format!("interface {name}: no interface \"{parent}\""), suggestion(parent, &known));
+        }
+        Some(other) if other.parent().is_some() => {
+            let message = format!("interface {name}: {parent} is a sub-interface itself");
+            check.problem(
+                spot(),
+                message,
+                "one 802.1Q tag is supported: expected a sub-interface of an interface with a driver",
+            );
+        }
+        Some(other) if interface.mtu > other.mtu => {
+            let message = format!("interface {name}: mtu: {} is more than that of {parent}", interface.mtu);
+            check.problem(spot().key("mtu"), message, format!("expected at most {}", other.mtu));
+        }
+        Some(_) => {}
     }
 }

@@ -28,10 +28,8 @@ macro_rules! keywords {
         impl std::str::FromStr for $name {
             type Err = crate::decode::Unreadable;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                match text {
-                    $($word => Ok($name::$variant),)+
-                    _ => Err(crate::decode::Unreadable::wanted($wanted)),
-                }
+                let found = Self::ALL.iter().find(|one| one.as_str() == text);
+                found.copied().ok_or_else(|| crate::decode::Unreadable::wanted($wanted))
             }
         }
 

@@ -1,36 +1,83 @@
 //! The typed configuration: everything that an operator can set, and nothing else. Pure: no input, no output, no clock.
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod api;
 mod buffers;
 mod decode;
+mod describe;
+mod diagnostic;
 mod driver;
+mod edit;
 pub mod generator;
 mod interfaces;
 mod keyword;
+mod later;
 mod mac;
 mod name;
 mod neighbors;
+mod op;
+mod plan;
 mod routes;
 mod units;
+mod validate;
 mod vrfs;
 mod workers;
+mod yaml;
 
 pub use api::Api;
 pub use buffers::{Buffers, HugePages};
 pub use decode::{Scalar, Unreadable};
+pub use diagnostic::{Diagnostic, Problem};
 pub use driver::{AfPacket, Driver, Pcap, Tap, Vlan};
+pub use edit::{Edit, EditError, InterfaceSetting, edit};
 pub use generator::Generator;
 pub use interfaces::{Interface, State};
 pub use mac::Mac;
 pub use name::{DEFAULT_VRF, Name};
 pub use neighbors::NeighborKey;
+pub use op::{Address, Change, Op, Setting};
+pub use plan::{Plan, plan};
 pub use routes::{NextHop, Route, RouteKey};
 pub use units::{ByteSize, Rate, Repeat, Time};
 pub use vrfs::Vrf;
 pub use workers::{WorkerMode, Workers};
 
-use std::collections::BTreeMap;
+use decode::Fields;
+use diagnostic::Reader;
+use std::collections::{BTreeMap, BTreeSet};
+use yaml::Node;
+
+/// Reads and checks a configuration. `file` is what errors call the text.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the file: an error of syntax alone, since nothing behind it can be trusted;
+/// otherwise each unknown key, each value that can't be taken and each broken rule.
+pub fn parse(text: &str, file: &str) -> Result<Config, Vec<Diagnostic>> {
+    let mut reader = Reader::new(file);
+    let Some(root) = yaml::read(text, &mut reader) else { return Err(reader.finish()) };
+    let (config, partial) = decode(&root, &mut reader);
+    for problem in validate::check(&config, &partial) {
+        reader.problem(problem);
+    }
+    if reader.count() == 0 { Ok(config) } else { Err(reader.finish()) }
+}
+
+/// What a file says, with defaults where it says nothing or can't be read; and the interfaces of which something is missing.
+fn decode(root: &Node, reader: &mut Reader) -> (Config, BTreeSet<Name>) {
+    let (mut config, mut partial) = (Config::default(), BTreeSet::new());
+    if let Some(mut top) = Fields::open(root, "", later::TOP, reader) {
+        top.section("workers", |node| config.workers = Workers::decode(node, reader));
+        top.section("buffers", |node| config.buffers = Buffers::decode(node, reader));
+        top.section("interfaces", |node| partial = interfaces::decode(node, &mut config, reader));
+        top.section("vrfs", |node| vrfs::decode(node, &mut config, reader));
+        top.section("routes", |node| routes::decode(node, &mut config, reader));
+        top.section("neighbors", |node| neighbors::decode(node, &mut config, reader));
+        top.section("api", |node| config.api = Api::decode(node, reader));
+        top.close(reader);
+    }
+    (config, partial)
+}
 
 /// The whole configuration, every default filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +99,26 @@ pub struct Config {
 }
 
 impl Config {
+    /// The rules that it breaks; none for what [`parse`] and [`edit`] give.
+    pub fn problems(&self) -> Vec<Problem> {
+        validate::check(self, &BTreeSet::new())
+    }
+
+    /// The configuration as a file in canonical form: sorted, without what is as by default. [`parse`] makes the same of it again.
+    pub fn to_yaml(&self) -> String {
+        let sections = [
+            ("workers", self.workers.encode()),
+            ("buffers", self.buffers.encode()),
+            ("interfaces", interfaces::encode(self)),
+            ("vrfs", vrfs::encode(self)),
+            ("routes", routes::encode(self)),
+            ("neighbors", neighbors::encode(self)),
+            ("api", self.api.encode()),
+        ];
+        let said = sections.into_iter().filter(|(_, node)| !node.is_empty());
+        yaml::write(&said.fold(Node::map(), |file, (section, node)| file.with(section, node)))
+    }
+
     /// Whether a VRF of this name exists; `default` always does.
     pub fn has_vrf(&self, name: &str) -> bool {
         name == DEFAULT_VRF || self.vrfs.contains_key(name)

@@ -1,8 +1,19 @@
 //! `routes`: the static routes. Connected routes come from the addresses of interfaces and don't stand here.
 
-use crate::name::Name;
+use crate::{
+    Config,
+    decode::{Fields, Scalar},
+    diagnostic::{Position, Reader, Spot},
+    keyword::keywords,
+    name::Name,
+    validate::Check,
+    yaml::{Node, Value},
+};
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::{
+    collections::btree_map::Entry::{Occupied, Vacant},
+    net::IpAddr,
+};
 
 /// What names a route: there is one for each prefix of a VRF.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +35,28 @@ pub enum Route {
     Unreachable,
     /// They are dropped; the sender gets ICMP administratively prohibited (type 3 code 13).
     Prohibit,
+}
+
+keywords! {
+    /// The `type` of a route that drops.
+    Kind, "blackhole, unreachable or prohibit" {
+        /// [`Route::Blackhole`].
+        Blackhole = "blackhole",
+        /// [`Route::Unreachable`].
+        Unreachable = "unreachable",
+        /// [`Route::Prohibit`].
+        Prohibit = "prohibit",
+    }
+}
+
+impl Kind {
+    const fn route(self) -> Route {
+        match self {
+            Self::Blackhole => Route::Blackhole,
+            Self::Unreachable => Route::Unreachable,
+            Self::Prohibit => Route::Prohibit,
+        }
+    }
 }
 
 /// One way that a route leads.
@@ -51,9 +84,9 @@ impl Route {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Via(_) => "via",
-            Self::Blackhole => "blackhole",
-            Self::Unreachable => "unreachable",
-            Self::Prohibit => "prohibit",
+            Self::Blackhole => Kind::Blackhole.as_str(),
+            Self::Unreachable => Kind::Unreachable.as_str(),
+            Self::Prohibit => Kind::Prohibit.as_str(),
         }
     }
 
@@ -73,5 +106,186 @@ impl NextHop {
     /// A next hop of weight 1 that is looked up.
     pub const fn new(gateway: IpAddr) -> Self {
         Self { gateway, interface: None, weight: 1 }
+    }
+}
+
+/// The `routes` of a file.
+pub(crate) fn decode(node: &Node, config: &mut Config, reader: &mut Reader) {
+    for item in node.items() {
+        let Some((key, route, at)) = decode_one(item, reader) else { continue };
+        match config.routes.entry(key) {
+            Vacant(place) => drop(place.insert(route)),
+            Occupied(other) => {
+                let message = format!("route {}: stands here twice", other.key());
+                reader.error(at, message, "expected one route for each prefix; `via` takes a list of next hops");
+            }
+        }
+    }
+}
+
+fn decode_one(node: &Node, reader: &mut Reader) -> Option<(RouteKey, Route, Position)> {
+    let mut fields = Fields::open(node, "route", "a route", reader)?;
+    let prefix: Option<IpNet> = fields.required("to", reader);
+    if let Some(prefix) = prefix {
+        fields.rename(format_args!("route {prefix}"));
+    }
+    let at = fields.at("to");
+    let vrf = if fields.has("vrf") { fields.scalar("vrf", reader) } else { Some(Name::default_vrf()) };
+    let key = prefix.zip(vrf).map(|(prefix, vrf)| RouteKey { vrf, prefix });
+    let kind = fields.scalar::<Kind>("type", reader);
+    let via = fields.entry("via");
+    let route = match (via, kind) {
+        (Some(via), None) if !fields.has("type") => decode_hops(&via.value, key.as_ref(), &fields.name("via"), reader),
+        (None, Some(kind)) => Some(kind.route()),
+        (Some(_), _) => {
+            reader.error(fields.at("type"), format!("{} beside `via`", fields.name("type")), "expected one of the two");
+            None
+        }
+        (None, None) if fields.has("type") => None,
+        (None, None) => {
+            let hint = "expected `via` with a gateway, or `type` with blackhole, unreachable or prohibit";
+            reader.error(node.at, format!("{} leads nowhere", fields.name("")), hint);
+            None
+        }
+    };
+    if let Some(key) = &key {
+        reader.place(Spot::new("routes", key), at);
+        if fields.has("vrf") {
+            reader.place(Spot::new("routes", key).key("vrf"), fields.at("vrf"));
+        }
+    }
+    fields.close(reader);
+    Some((key?, route?, at))
+}
+
+/// One gateway, one mapping, or a list of these. None when none could be read.
+fn decode_hops(node: &Node, key: Option<&RouteKey>, name: &str, reader: &mut Reader) -> Option<Route> {
+    let mut hops = Vec::new();
+    for item in node.items() {
+        let hop = match &item.value {
+            Value::Text(text) => match IpAddr::read(text) {
+                Ok(gateway) => Some(NextHop::new(gateway)),
+                Err(wanted) => {
+                    reader.error(item.at, format!("{name}: cannot take \"{text}\""), wanted.to_string());
+                    None
+                }
+            },
+            _ => decode_hop(item, name, reader),
+        };
+        if let (Some(key), Some(hop)) = (key, &hop) {
+            reader.place(hop.spot(key), item.at);
+        }
+        hops.extend(hop);
+    }
+    if node.items().is_empty() {
+        reader.error(node.at, format!("{name}: no next hop"), "expected at least one");
+    }
+    (!hops.is_empty()).then(|| Route::via(hops))
+}
+
+fn decode_hop(node: &Node, name: &str, reader: &mut Reader) -> Option<NextHop> {
+    let mut fields = Fields::open(node, name, "a next hop", reader)?;
+    let gateway = fields.required("gateway", reader);
+    let interface = fields.scalar("interface", reader);
+    let weight = fields.number("weight", 1..=NextHop::MAX_WEIGHT, reader).unwrap_or(1);
+    fields.close(reader);
+    Some(NextHop { gateway: gateway?, interface, weight })
+}
+
+/// The `routes` of a file.
+pub(crate) fn encode(config: &Config) -> Node {
+    Node::list(config.routes.iter().map(|(key, route)| {
+        let node = Node::map().with("to", Node::text(key.prefix)).with_unless(&Name::default_vrf(), "vrf", &key.vrf);
+        match route {
+            Route::Via(hops) => match hops.as_slice() {
+                [only] if *only == NextHop::new(only.gateway) => node.with("via", Node::text(only.gateway)),
+                hops => node.with("via", Node::list(hops.iter().map(NextHop::encode))),
+            },
+            drops => node.with("type", Node::text(drops.kind())),
+        }
+    }))
+}
+
+impl NextHop {
+    fn encode(&self) -> Node {
+        let node = Node::map().with("gateway", Node::text(self.gateway));
+        let node = self.interface.iter().fold(node, |node, interface| node.with("interface", Node::text(interface)));
+        node.with_unless(&1, "weight", &self.weight)
+    }
+
+    /// Where a file says it.
+    fn spot(&self, key: &RouteKey) -> Spot {
+        Spot::new("routes", key).key("via").value(format_args!(
+            "{} {}",
+            self.gateway,
+            self.interface.as_deref().unwrap_or("")
+        ))
+    }
+}
+
+pub(crate) fn check(check: &mut Check<'_>) {
+    let config = check.config;
+    for (key, route) in &config.routes {
+        let RouteKey { vrf, prefix } = key;
+        let spot = || Spot::new("routes", key);
+        let what = format!("route {key}");
+        if !check.family(spot(), &what, prefix.addr()) {
+            continue;
+        }
+        check.vrf(spot().key("vrf"), &what, vrf);
+        if *prefix != prefix.trunc() {
+            check.problem(
+                spot(),
+                format!("{what}: bits are set behind the prefix length"),
+                format!("expected {}", prefix.trunc()),
+            );
+        } else if let Some(owner) = check.subnets.connected(vrf, *prefix) {
+            let hint = "remove the route: the interface's address makes a connected route";
+            check.problem(spot(), format!("{what}: this is the subnet of interface {owner}"), hint);
+        } else if prefix.prefix_len() == prefix.max_prefix_len()
+            && let Some(owner) = check.subnets.owner(vrf, prefix.addr())
+        {
+            check.problem(spot(), format!("{what}: this is interface {owner}'s own address"), "remove the route");
+        }
+        if let Route::Via(hops) = route {
+            check_hops(check, key, hops);
+        }
+    }
+}
+
+fn check_hops(check: &mut Check<'_>, key: &RouteKey, hops: &[NextHop]) {
+    if hops.is_empty() || hops.len() > Route::MAX_HOPS {
+        let message = format!("route {key}: via: {} next hops", hops.len());
+        check.problem(Spot::new("routes", key), message, format!("expected 1 to {}", Route::MAX_HOPS));
+    }
+    for (i, hop) in hops.iter().enumerate() {
+        let spot = || hop.spot(key);
+        let what = format!("route {key}: via {}", hop.gateway);
+        if !check.family(spot(), &what, hop.gateway) {
+            continue;
+        }
+        if !(1..=NextHop::MAX_WEIGHT).contains(&hop.weight) {
+            let hint = format!("expected 1 to {}", NextHop::MAX_WEIGHT);
+            check.problem(spot(), format!("{what}: weight {} is out of range", hop.weight), hint);
+        }
+        // Hops are sorted, so that equal ones are neighbours but for their weights.
+        let same = |other: &NextHop| other.gateway == hop.gateway && other.interface == hop.interface;
+        if hops[..i].iter().any(same) {
+            check.problem(spot(), format!("{what}: stands here twice"), "give it a larger `weight` instead");
+        }
+        if let Some(owner) = check.subnets.owner(&key.vrf, hop.gateway) {
+            let message = format!("{what}: this is interface {owner}'s own address");
+            check.problem(spot(), message, "expected the address of the next router");
+        } else if let Some(wrong) = check.subnets.unusable(&key.vrf, hop.gateway) {
+            check.problem(spot(), format!("{what}: this is {wrong}"), "expected the address of the next router");
+        }
+        if let Some(interface) = &hop.interface
+            && check.interface(spot(), &what, interface)
+            && let Some(vrf) = check.config.interfaces.get(interface).map(|i| &i.vrf)
+            && *vrf != key.vrf
+        {
+            let message = format!("{what}: interface {interface} is in VRF {vrf}, the route in VRF {}", key.vrf);
+            check.problem(spot(), message, "expected an interface of the route's VRF");
+        }
     }
 }

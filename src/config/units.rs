@@ -29,6 +29,11 @@ pub enum Repeat {
     Forever,
 }
 
+impl Repeat {
+    /// Not again.
+    pub const ONCE: Self = Self::Times(NonZeroU32::MIN);
+}
+
 const SIZES: &[(&str, u64)] = &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
 const TIMES_MS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const RATES: &[(&str, u64)] = &[("Gpps", 1_000_000_000), ("Mpps", 1_000_000), ("kpps", 1000), ("pps", 1)];
@@ -50,7 +55,7 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// Writes with the largest unit that divides the value.
 fn write_unit(f: &mut fmt::Formatter<'_>, value: u64, largest_first: &[(&str, u64)]) -> fmt::Result {
-    match largest_first.iter().find(|(_, scale)| value != 0 && value % scale == 0) {
+    match largest_first.iter().find(|(_, scale)| value != 0 && value.is_multiple_of(*scale)) {
         Some((unit, scale)) => write!(f, "{}{unit}", value / scale),
         None => write!(f, "{value}{}", largest_first.last().map_or("", |(unit, _)| unit)),
     }
