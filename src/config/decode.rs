@@ -87,6 +87,7 @@ pub(crate) struct Fields<'n> {
     at: Position,
     entries: &'n [Entry],
     asked: Vec<&'static str>,
+    tolerant: bool,
 }
 
 impl<'n> Fields<'n> {
@@ -102,12 +103,17 @@ impl<'n> Fields<'n> {
                 return None;
             }
         };
-        Some(Self { what, place, at: node.at, entries, asked: Vec::new() })
+        Some(Self { what, place, at: node.at, entries, asked: Vec::new(), tolerant: false })
     }
 
     /// Gives what is described a better name, once it is known.
     pub fn rename(&mut self, what: impl fmt::Display) {
         self.what = what.to_string();
+    }
+
+    /// What is described, to begin a message with.
+    pub fn what(&self) -> &str {
+        &self.what
     }
 
     /// The entry of a key.
@@ -182,18 +188,21 @@ impl<'n> Fields<'n> {
         Some(items.iter().filter_map(|n| Some((one(n, &|| self.name(key), reader, &read)?, n.at))).collect())
     }
 
+    /// Takes keys that nobody asks for: which ones belong here isn't known.
+    pub fn tolerate(&mut self) {
+        self.tolerant = true;
+    }
+
     /// Ends it: every key that nobody asked for is an error.
     pub fn close(self, reader: &mut Reader) {
         for entry in self.entries.iter().filter(|e| !self.asked.contains(&e.key.as_str())) {
             let name = self.name(&entry.key);
             match later::feature(self.place, &entry.key) {
                 Some(feature) => {
-                    reader.error(
-                        entry.key_at,
-                        format!("{name}: this version of millrace has no {feature}"),
-                        "remove the key",
-                    );
+                    let message = format!("{name}: this version of millrace has no {feature}");
+                    reader.error(entry.key_at, message, "remove the key");
                 }
+                None if self.tolerant => {}
                 None => reader.error(entry.key_at, format!("{name}: unknown key"), suggestion(&entry.key, &self.asked)),
             }
         }
@@ -229,13 +238,18 @@ fn one<T>(
     read(text).map_err(refused).ok()
 }
 
-/// "did you mean" the nearest of the known words, or all of them.
+/// "did you mean" the nearest of the known words, or the words that there are.
 pub(crate) fn suggestion(word: &str, known: &[&str]) -> String {
-    let close =
-        |(d, k): &(usize, &str)| *d <= 1.max(word.len().max(k.len()) / 3) || (word.len() > 1 && k.starts_with(word));
-    match known.iter().map(|k| (distance(word, k), *k)).filter(close).min() {
+    /// So many are listed; an operator with more interfaces looks them up.
+    const LISTED: usize = 16;
+    let longest = |k: &str| word.len().max(k.len());
+    let close = |(d, k): &(usize, &str)| *d <= longest(k) / 3 || (word.len() > 1 && k.starts_with(word));
+    // No key is as long as some text that stands in its place by mistake.
+    let near = known.iter().filter(|_| word.len() <= 64).map(|k| (distance(word, k), *k)).filter(close).min();
+    match near {
         Some((_, key)) => format!("did you mean `{key}`?"),
-        None if known.is_empty() => "expected nothing here".to_owned(),
+        None if known.is_empty() => "nothing is expected here".to_owned(),
+        None if known.len() > LISTED => format!("expected one of: {}, ...", known[..LISTED].join(", ")),
         None => format!("expected one of: {}", known.join(", ")),
     }
 }

@@ -113,19 +113,17 @@ impl Vlan {
 }
 
 /// The drivers that a file can name.
-const WORDS: &[&str] = &["af-packet", "tap", "pcap", "loopback", "generator"];
-
-/// Every key that belongs to a driver, for when it isn't known which one is meant.
-const KEYS: &[&str] = &["device", "queues", "read", "write", "loop", "rate", "streams", "burst", "check"];
+const WORDS: &str = "af-packet, tap, pcap, loopback or generator";
 
 impl Driver {
     /// Reads `driver` and the keys that belong to it. None when something about them is wrong.
     pub(crate) fn decode(interface: &Name, fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Self> {
-        let expected = || Unreadable::wanted(WORDS.join(", "));
+        let expected = || Unreadable::wanted(WORDS);
         if !fields.has("driver") {
             reader.error(fields.at(""), format!("{} is missing", fields.name("driver")), expected().to_string());
         }
-        let word = fields.read("driver", reader, |text| Ok(text.to_owned()));
+        let word =
+            fields.read("driver", reader, |text| if text.is_empty() { Err(expected()) } else { Ok(text.to_owned()) });
         let queues = |fields: &mut Fields<'_>, reader: &mut Reader| {
             fields.number("queues", 1..=Self::MAX_QUEUES, reader).unwrap_or(1)
         };
@@ -142,9 +140,7 @@ impl Driver {
             Some("loopback") => Self::Loopback,
             Some("generator") => Self::Generator(Generator::decode(interface, fields, reader)),
             unknown => {
-                for key in KEYS {
-                    fields.entry(key);
-                }
+                fields.tolerate();
                 let word = unknown?;
                 let (at, name) = (fields.at("driver"), fields.name("driver"));
                 match later::feature(later::DRIVER, word) {
@@ -196,7 +192,7 @@ impl Pcap {
         if !named {
             reader.error(
                 fields.at(""),
-                format!("{}: no file", fields.name("pcap")),
+                format!("{}: pcap without a file", fields.what()),
                 "expected `read`, `write` or both",
             );
         }

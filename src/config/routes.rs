@@ -130,7 +130,7 @@ fn decode_one(node: &Node, reader: &mut Reader) -> Option<(RouteKey, Route, Posi
         fields.rename(format_args!("route {prefix}"));
     }
     let at = fields.at("to");
-    let vrf = if fields.has("vrf") { fields.scalar("vrf", reader) } else { Some(Name::default_vrf()) };
+    let vrf = fields.scalar("vrf", reader).or_else(|| (!fields.has("vrf")).then(Name::default_vrf));
     let key = prefix.zip(vrf).map(|(prefix, vrf)| RouteKey { vrf, prefix });
     let kind = fields.scalar::<Kind>("type", reader);
     let via = fields.entry("via");
@@ -144,7 +144,7 @@ fn decode_one(node: &Node, reader: &mut Reader) -> Option<(RouteKey, Route, Posi
         (None, None) if fields.has("type") => None,
         (None, None) => {
             let hint = "expected `via` with a gateway, or `type` with blackhole, unreachable or prohibit";
-            reader.error(node.at, format!("{} leads nowhere", fields.name("")), hint);
+            reader.error(node.at, format!("{} leads nowhere", fields.what()), hint);
             None
         }
     };
