@@ -1,0 +1,87 @@
+//! All commands: a file for each feature, listed here once.
+mod address;
+mod buffers;
+mod capture;
+mod clear;
+mod config;
+mod errors;
+mod events;
+mod features;
+mod graph;
+mod graph_svg;
+mod interface;
+mod neighbor;
+mod ping;
+mod route;
+mod runtime;
+mod shell;
+mod trace;
+mod traceroute;
+mod version;
+mod vrf;
+
+use crate::grammar::Command;
+
+/// The commands, and what the words say that several commands begin with.
+#[derive(Debug)]
+pub struct Grammar {
+    features: &'static [&'static [Command]],
+    topics: &'static [(&'static str, &'static str)],
+}
+
+impl Grammar {
+    /// A grammar of these commands and topics.
+    pub const fn new(
+        features: &'static [&'static [Command]],
+        topics: &'static [(&'static str, &'static str)],
+    ) -> Grammar {
+        Grammar { features, topics }
+    }
+
+    /// All commands, in order.
+    pub fn commands(&self) -> impl Iterator<Item = &'static Command> {
+        self.features.iter().copied().flatten()
+    }
+
+    /// The help of a path that several commands begin with; empty for any other.
+    pub fn topic(&self, path: &str) -> &'static str {
+        self.topics.iter().find(|(topic, _)| *topic == path).map_or("", |(_, help)| help)
+    }
+}
+
+/// Everything that `millctl` understands. The order is that of `help` and `?`.
+pub static GRAMMAR: Grammar = Grammar::new(
+    &[
+        version::COMMANDS,
+        interface::COMMANDS,
+        address::COMMANDS,
+        route::COMMANDS,
+        neighbor::COMMANDS,
+        vrf::COMMANDS,
+        runtime::COMMANDS,
+        errors::COMMANDS,
+        trace::COMMANDS,
+        graph::COMMANDS,
+        features::COMMANDS,
+        buffers::COMMANDS,
+        events::COMMANDS,
+        config::COMMANDS,
+        clear::COMMANDS,
+        capture::COMMANDS,
+        ping::COMMANDS,
+        traceroute::COMMANDS,
+        shell::COMMANDS,
+    ],
+    &[
+        ("show", "what there is to see"),
+        ("show ip", "IPv4 tables"),
+        ("interface", "add, remove and set interfaces"),
+        ("address", "add addresses to interfaces and remove them"),
+        ("route", "add, replace and remove routes"),
+        ("neighbor", "add and remove static neighbours"),
+        ("trace", "follow packets through the graph"),
+        ("config", "files and history of the configuration"),
+        ("clear", "set counters or learnt state back to nothing"),
+        ("capture", "write packets to a file"),
+    ],
+);
