@@ -1,7 +1,10 @@
 //! The domain is shared by all tests of the process: each waits for its own garbage, and may be held back by others for a while.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::*;
 
