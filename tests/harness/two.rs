@@ -1,6 +1,6 @@
 //! The two usual surroundings: a router between two Linux hosts, and a router between two raw wires.
 
-use crate::frames::{self, Icmp, Ip, Mac};
+use crate::frames::{self, Ip, Mac};
 use crate::{Host, Lab, Router, Wire};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -145,8 +145,11 @@ neighbors:
         const PORT: u16 = 9;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let data = [b"a fence ".as_slice(), &number.to_be_bytes()].concat();
-        let answer = |frame: &[u8]| Icmp::of(frame).filter(|icmp| icmp.kind == 0 && icmp.data == data).map(drop);
-        let through = |frame: &[u8]| frames::ip4(frame).filter(|(_, body)| body.ends_with(&data)).map(drop);
+        // Looked for without a look at checksums: among what a test sends on purpose, wrong ones come by.
+        const ICMP: u8 = 1;
+        let ours = |frame: &[u8]| frames::ether_type(frame) == frames::IP4 && frame.ends_with(&data);
+        let answer = |frame: &[u8]| (ours(frame) && frame[23] == ICMP && frame[34] == 0).then_some(());
+        let through = |frame: &[u8]| ours(frame).then_some(());
         let asked = LAN.frame(&frames::echo_request(LAN.ip, LAN.router_ip, 0xfe, number, &data));
         let sent = LAN.frame(&frames::udp_packet(LAN.ip, WAN.ip, PORT, &data));
         let second = Duration::from_secs(1);
