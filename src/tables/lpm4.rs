@@ -90,5 +90,4 @@ impl Reader {
 }
 
 #[cfg(test)]
-#[path = "lpm4/tests.rs"]
 mod tests;
