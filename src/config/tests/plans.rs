@@ -1,0 +1,175 @@
+//! Plans lead from any configuration to any other, safely at each step, and back.
+
+mod strategies;
+
+use millrace_config::{Config, DEFAULT_VRF, Driver, Op, Setting, parse, plan};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use strategies::config;
+
+/// What a data path could not bear in a configuration on the way.
+fn unbearable(config: &Config) -> Result<(), String> {
+    let (mut devices, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    let vrf_of = |name: &str| config.interfaces.get(name).map(|interface| interface.vrf.clone());
+    for (name, interface) in &config.interfaces {
+        if !config.has_vrf(&interface.vrf) {
+            return Err(format!("{name} is in VRF {}, which isn't there", interface.vrf));
+        }
+        if let Some(parent) = interface.parent() {
+            match config.interfaces.get(parent) {
+                None => return Err(format!("{name} has no parent")),
+                Some(parent) if parent.mtu < interface.mtu => {
+                    return Err(format!("{name} has a larger MTU than its parent"));
+                }
+                Some(_) => {}
+            }
+        }
+        if interface.driver.device().is_some_and(|device| !devices.insert(device)) {
+            return Err(format!("{name} shares its device"));
+        }
+        for address in &interface.addresses {
+            if !addresses.insert((&interface.vrf, address.addr())) {
+                return Err(format!("{name} shares {address}"));
+            }
+        }
+    }
+    for (key, route) in &config.routes {
+        if !config.has_vrf(&key.vrf) {
+            return Err(format!("the VRF of route {key} isn't there"));
+        }
+        for interface in route.hops().iter().filter_map(|hop| hop.interface.as_ref()) {
+            if vrf_of(interface).as_ref() != Some(&key.vrf) {
+                return Err(format!("route {key} leads to {interface}, which is gone or elsewhere"));
+            }
+        }
+    }
+    match config.neighbors.keys().find(|key| !config.interfaces.contains_key(&key.interface)) {
+        Some(key) => Err(format!("neighbor {key} is on no interface")),
+        None => Ok(()),
+    }
+}
+
+/// Whether a step finds what its description promises to whoever applies it.
+fn fits(op: &Op, config: &Config) -> bool {
+    let bare = |name: &str| config.interfaces.get(name).is_some_and(|interface| interface.addresses.is_empty());
+    match op {
+        Op::VrfAdd(name) => !config.has_vrf(name),
+        Op::VrfRemove(name) => config.has_vrf(name) && name != DEFAULT_VRF,
+        Op::InterfaceCreate { name, interface } => {
+            !config.interfaces.contains_key(name) && interface.addresses.is_empty() && config.has_vrf(&interface.vrf)
+        }
+        Op::InterfaceRemove { name, .. } => bare(name) && config.neighbors.keys().all(|key| key.interface != *name),
+        Op::InterfaceSet { name, setting: Setting::Vrf(change) } => {
+            bare(name) && config.interfaces[name].vrf == change.from
+        }
+        Op::InterfaceSet { name, .. } => config.interfaces.contains_key(name),
+        Op::AddressAdd(a) => config
+            .interfaces
+            .get(&a.interface)
+            .is_some_and(|i| a.at <= i.addresses.len() && !i.addresses.contains(&a.address)),
+        Op::AddressRemove(a) => {
+            config.interfaces.get(&a.interface).is_some_and(|i| i.addresses.get(a.at) == Some(&a.address))
+        }
+        Op::RouteAdd { key, .. } => !config.routes.contains_key(key),
+        Op::RouteReplace { key, change } => config.routes.get(key) == Some(&change.from) && change.from != change.to,
+        Op::RouteRemove { key, route } => config.routes.get(key) == Some(route),
+        Op::NeighborAdd { key, .. } => !config.neighbors.contains_key(key),
+        Op::NeighborReplace { key, change } => {
+            config.neighbors.get(key) == Some(&change.from) && change.from != change.to
+        }
+        Op::NeighborRemove { key, mac } => config.neighbors.get(key) == Some(mac),
+        Op::WorkersSet(change) => config.workers == change.from && op.restart_required(),
+        Op::BuffersSet(change) => config.buffers == change.from && op.restart_required(),
+        Op::ApiSet(change) => config.api == change.from && !op.restart_required(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_plan_leads_there_bearably_and_back(a in config(), b in config()) {
+        let plan = plan(&a, &b);
+        let mut on_the_way = vec![a.clone()];
+        for op in &plan.ops {
+            let mut next = on_the_way[on_the_way.len() - 1].clone();
+            prop_assert!(fits(op, &next), "{op} does not fit, in\n{plan}");
+            op.apply(&mut next);
+            prop_assert_eq!(unbearable(&next), Ok(()), "after {} in\n{}", op, plan);
+            on_the_way.push(next);
+        }
+        prop_assert_eq!(&on_the_way[on_the_way.len() - 1], &b, "by\n{}", plan);
+
+        // Each step back gives what was before it, so that a failure anywhere can be undone.
+        for (op, step) in plan.ops.iter().zip(on_the_way.windows(2)) {
+            let mut undone = step[1].clone();
+            op.inverse().apply(&mut undone);
+            prop_assert_eq!(&undone, &step[0], "undoing {}", op);
+        }
+        let mut back = b.clone();
+        plan.inverse().apply(&mut back);
+        prop_assert_eq!(back, a);
+    }
+
+    #[test]
+    fn nothing_to_do_is_an_empty_plan(a in config()) {
+        prop_assert!(plan(&a, &a).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_change_is_left_alone(a in config(), b in config()) {
+        let same = |name: &str| a.interfaces.get(name) == b.interfaces.get(name)
+            && a.interfaces.get(name).is_some_and(|i| i.parent().is_none());
+        for op in plan(&a, &b).ops {
+            let name = match &op {
+                Op::InterfaceCreate { name, .. } | Op::InterfaceRemove { name, .. } | Op::InterfaceSet { name, .. } => name,
+                Op::AddressAdd(address) | Op::AddressRemove(address) => &address.interface,
+                _ => continue,
+            };
+            prop_assert!(!same(name), "{} though {} stays as it is", op, name);
+        }
+    }
+
+    #[test]
+    fn the_canonical_file_means_the_same(a in config()) {
+        let yaml = a.to_yaml();
+        let again = parse(&yaml, "canonical");
+        prop_assert_eq!(again.as_ref(), Ok(&a), "{}", yaml);
+        prop_assert_eq!(again.unwrap().to_yaml(), yaml);
+    }
+}
+
+/// The chances above would prove little if they made no configurations worth the name.
+#[test]
+fn the_configurations_are_worth_testing() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let mut made = || config().new_tree(&mut runner).unwrap().current();
+    let (mut subs, mut routes, mut neighbors, mut vrfs, mut replaced, mut moved, mut recreated) = (0, 0, 0, 0, 0, 0, 0);
+    for _ in 0..500 {
+        let (a, b) = (made(), made());
+        subs += a.interfaces.values().filter(|i| matches!(i.driver, Driver::Vlan(_))).count();
+        routes += a.routes.values().flat_map(|r| r.hops()).filter(|hop| hop.interface.is_some()).count();
+        neighbors += a.neighbors.len();
+        vrfs += a.interfaces.values().filter(|i| i.vrf != DEFAULT_VRF).count();
+        for op in plan(&a, &b).ops {
+            match op {
+                Op::RouteReplace { .. } => replaced += 1,
+                Op::InterfaceSet { setting: Setting::Vrf(_), .. } => moved += 1,
+                Op::InterfaceCreate { name, .. } if a.interfaces.contains_key(&name) => recreated += 1,
+                _ => {}
+            }
+        }
+    }
+    for (what, count) in [
+        ("sub-interfaces", subs),
+        ("routes by an interface", routes),
+        ("neighbors", neighbors),
+        ("interfaces in a VRF", vrfs),
+        ("routes replaced", replaced),
+        ("interfaces moved", moved),
+        ("interfaces made anew", recreated),
+    ] {
+        assert!(count >= 50, "only {count} {what} in 500 pairs");
+    }
+}

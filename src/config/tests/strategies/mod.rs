@@ -1,0 +1,187 @@
+//! Valid configurations by chance, made of so few names, addresses and prefixes that any two of them have much in common.
+#![allow(clippy::unwrap_used, reason = "what is unwrapped is written right here")]
+
+use millrace_config::generator::{AddressRange, Flow, FlowProtocol, FrameSize, Frames, Order, PortRange, Stream};
+use millrace_config::*;
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+/// One thing that a configuration may have.
+#[derive(Clone, Debug)]
+enum Piece {
+    Workers(Workers),
+    Buffers(Buffers),
+    Api(Api),
+    Vrf(Name),
+    Interface(Name, Interface),
+    Address(Name, usize, &'static str),
+    Route(RouteKey, Route),
+    Neighbor(NeighborKey, Mac),
+}
+
+const INTERFACES: &[&str] = &["a", "b", "c", "d"];
+const ALL_INTERFACES: &[&str] = &["a", "b", "c", "d", "a.1", "a.2", "b.1"];
+const VRFS: &[&str] = &["default", "default", "red", "blue"];
+const ADDRESSES: &[&str] = &[
+    "10.0.0.1/24",
+    "10.0.0.2/24",
+    "10.0.1.1/24",
+    "10.0.2.1/25",
+    "10.0.3.0/31",
+    "10.9.9.9/32",
+    "10.0.4.1/24",
+    "10.0.0.3/16",
+];
+const PREFIXES: &[&str] = &["0.0.0.0/0", "192.0.2.0/24", "192.0.2.128/25", "198.51.100.7/32", "10.0.0.0/8"];
+const GATEWAYS: &[&str] = &["10.0.0.9", "10.0.1.9", "10.0.2.9", "10.0.3.1", "192.0.2.200"];
+
+fn name(from: &'static [&'static str]) -> impl Strategy<Value = Name> {
+    select(from).prop_map(|text| Name::new(text).unwrap())
+}
+
+fn mac() -> impl Strategy<Value = Mac> {
+    (1..4u8).prop_map(|last| Mac([2, 0, 0, 0, 0, last]))
+}
+
+fn stream() -> impl Strategy<Value = Stream> {
+    let size = prop_oneof![
+        Just(FrameSize::Imix),
+        (64..200u16).prop_map(FrameSize::Fixed),
+        (64..100u16, 101..1400u16).prop_map(|(a, b)| FrameSize::Range(a, b)),
+    ];
+    let made =
+        (option::of(mac()), option::of(1..4095u16), select(FlowProtocol::ALL), any::<u8>(), size, select(Order::ALL));
+    let made = made.prop_map(|(mac, vlan, protocol, n, size, order)| {
+        let from = |last| AddressRange { first: [10, 0, 0, 0].into(), last: [10, 0, 0, last].into() };
+        let ports = if protocol == FlowProtocol::Icmp {
+            PortRange::one(9)
+        } else {
+            PortRange { first: 9, last: 9 + u16::from(n) }
+        };
+        let flow = Flow {
+            destination_mac: mac,
+            vlan,
+            protocol,
+            size,
+            order,
+            destination_ports: ports,
+            ..Flow::new(from(n), from(0))
+        };
+        Frames::Made(Box::new(flow))
+    });
+    let frames = prop_oneof![3 => made, 1 => file().prop_map(|path| Frames::Template(path.into()))];
+    (frames, rate(), option::of(1..u64::MAX)).prop_map(|(frames, rate, count)| Stream { frames, rate, count })
+}
+
+fn rate() -> impl Strategy<Value = Rate> {
+    prop_oneof![Just(Rate::Max), (1..5_000_000u64).prop_map(Rate::PerSecond)]
+}
+
+/// Paths that a file must quote, or must not.
+pub fn file() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{1,8}\\.pcap", "\\PC{1,12}", any::<String>()]
+        .prop_filter("a path has something in it, and no zero", |path| !path.is_empty() && !path.contains('\0'))
+}
+
+fn driver() -> impl Strategy<Value = Driver> {
+    let device = || select(&["eth0", "eth1", "null"][..]).prop_map(str::to_owned);
+    let pcap = (file(), option::of(1..9u32), rate()).prop_map(|(read, repeat, rate)| {
+        let repeat = repeat.map_or(Repeat::Forever, |n| Repeat::Times(n.try_into().unwrap()));
+        Driver::Pcap(Pcap { write: Some(format!("{read}.out").into()), read: Some(read.into()), repeat, rate })
+    });
+    prop_oneof![
+        4 => (device(), 1..3u16).prop_map(|(device, queues)| Driver::AfPacket(AfPacket { device, queues })),
+        4 => (device(), 1..3u16).prop_map(|(device, queues)| Driver::Tap(Tap { device, queues })),
+        1 => pcap,
+        1 => Just(Driver::Loopback),
+        1 => (vec(stream(), 0..3), 1..=256u16, any::<bool>())
+            .prop_map(|(streams, burst, check)| Driver::Generator(Generator { streams, burst, check })),
+    ]
+}
+
+fn interface() -> impl Strategy<Value = Piece> {
+    let mtu = || select(&[1400, 1500, 9000][..]);
+    let common = || (mtu(), select(State::ALL), name(VRFS));
+    // Most have the driver that goes with their name, so that the same interface stands in two configurations.
+    let driver = prop_oneof![2 => Just(None), 1 => driver().prop_map(Some)];
+    let whole = (name(INTERFACES), driver, option::of(mac()), common());
+    let whole = whole.prop_map(|(name, driver, mac, (mtu, state, vrf))| {
+        let own = || Driver::Tap(Tap { device: format!("tap-{name}"), queues: 1 });
+        let driver = driver.unwrap_or_else(own);
+        Piece::Interface(name, Interface { mtu, mac, state, vrf, ..Interface::new(driver) })
+    });
+    let sub = (name(&["a", "b"]), 1..3u16, common()).prop_map(|(parent, id, (mtu, state, vrf))| {
+        let name = Name::new(&format!("{parent}.{id}")).unwrap();
+        let driver = Driver::Vlan(Vlan { parent, id });
+        Piece::Interface(name, Interface { mtu, state, vrf, ..Interface::new(driver) })
+    });
+    prop_oneof![2 => whole, 1 => sub]
+}
+
+fn route() -> impl Strategy<Value = Piece> {
+    let hop = (select(GATEWAYS), option::of(name(ALL_INTERFACES)), 1..3u16)
+        .prop_map(|(gateway, interface, weight)| NextHop { gateway: gateway.parse().unwrap(), interface, weight });
+    let route = prop_oneof![
+        6 => vec(hop, 1..3).prop_map(Route::via),
+        1 => select(vec![Route::Blackhole, Route::Unreachable, Route::Prohibit]),
+    ];
+    (name(VRFS), select(PREFIXES), route)
+        .prop_map(|(vrf, prefix, route)| Piece::Route(RouteKey { vrf, prefix: prefix.parse().unwrap() }, route))
+}
+
+fn piece() -> impl Strategy<Value = Piece> {
+    let cpus = vec(0..1024u16, 0..3);
+    prop_oneof![
+        1 => (cpus, 1..4u16, select(WorkerMode::ALL)).prop_map(|(cpus, count, mode)| Piece::Workers(Workers { count, cpus, mode })),
+        1 => (4096..99999u32, select(HugePages::ALL)).prop_map(|(count, huge_pages)| Piece::Buffers(Buffers { count, huge_pages })),
+        1 => "/[a-z ]{1,9}".prop_map(|socket| Piece::Api(Api { socket: socket.into() })),
+        3 => name(VRFS).prop_map(Piece::Vrf),
+        9 => interface(),
+        9 => (name(ALL_INTERFACES), 0..3usize, select(ADDRESSES)).prop_map(|(name, at, address)| Piece::Address(name, at, address)),
+        9 => route(),
+        4 => (name(ALL_INTERFACES), select(GATEWAYS), mac())
+            .prop_map(|(interface, address, mac)| Piece::Neighbor(NeighborKey { interface, address: address.parse().unwrap() }, mac)),
+    ]
+}
+
+/// What a piece needs must be there before it.
+fn rank(piece: &Piece) -> usize {
+    match piece {
+        Piece::Workers(_) | Piece::Buffers(_) | Piece::Api(_) | Piece::Vrf(_) => 0,
+        Piece::Interface(_, interface) => 1 + usize::from(interface.parent().is_some()),
+        Piece::Address(..) => 3,
+        Piece::Route(..) | Piece::Neighbor(..) => 4,
+    }
+}
+
+fn put(config: &mut Config, piece: Piece) {
+    match piece {
+        Piece::Workers(workers) => config.workers = workers,
+        Piece::Buffers(buffers) => config.buffers = buffers,
+        Piece::Api(api) => config.api = api,
+        Piece::Vrf(name) => {
+            if name != DEFAULT_VRF {
+                config.vrfs.insert(name, Vrf::default());
+            }
+        }
+        Piece::Interface(name, interface) => drop(config.interfaces.insert(name, interface)),
+        Piece::Address(name, at, address) => {
+            if let Some(interface) = config.interfaces.get_mut(&name) {
+                interface.addresses.insert(at.min(interface.addresses.len()), address.parse().unwrap());
+            }
+        }
+        Piece::Route(key, route) => drop(config.routes.insert(key, route)),
+        Piece::Neighbor(key, mac) => drop(config.neighbors.insert(key, mac)),
+    }
+}
+
+/// A valid configuration: pieces are put in one by one, and those that would break a rule are left out.
+pub fn config() -> impl Strategy<Value = Config> {
+    vec(piece(), 0..40).prop_map(|mut pieces| {
+        pieces.sort_by_key(rank);
+        pieces.into_iter().fold(Config::default(), |config, piece| {
+            let mut next = config.clone();
+            put(&mut next, piece);
+            if next.problems().is_empty() { next } else { config }
+        })
+    })
+}
