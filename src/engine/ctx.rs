@@ -197,6 +197,12 @@ impl<'w, N: Node> Ctx<'w, N> {
         }
     }
 
+    /// Whether any packet is being traced; false in the fast loop, where it costs nothing.
+    #[inline(always)]
+    pub fn tracing(&self) -> bool {
+        self.tracing
+    }
+
     #[inline(always)]
     pub(crate) fn resolve(&self, next: N::Next) -> u8 {
         let slot = next.slot();

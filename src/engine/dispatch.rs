@@ -200,6 +200,8 @@ fn traced<N: Node>(
         // SAFETY: as above.
         let mut packet = unsafe { pool.packet(index) };
         let id = packet.traced().then(|| packet.trace_id());
+        // What packets that nobody asked for left there.
+        cx.env.tracer.begin();
         let to = node.packet(&mut packet, cx);
         *next = cx.resolve(to);
         if let Some(id) = id {

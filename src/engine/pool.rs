@@ -51,6 +51,8 @@ pub struct Meta {
     pub flow_hash: u32,
     /// Forwarding table (VRF) that it is looked up in.
     pub table: u32,
+    /// Bits that the protocols above define and share.
+    pub marks: u32,
     /// Room for one feature's own use between two nodes that it owns; others may overwrite it.
     pub scratch: [u64; 2],
 }

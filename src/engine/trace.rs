@@ -125,6 +125,12 @@ impl Tracer {
         store.push_back(PacketTrace { id, worker: self.worker, start, hops: Vec::new() });
     }
 
+    /// Begins a node's step for a packet.
+    pub fn begin(&mut self) {
+        self.text.clear();
+        self.reason = None;
+    }
+
     pub fn text(&mut self, entry: &dyn Display) {
         self.text = entry.to_string();
     }
