@@ -263,6 +263,7 @@ impl Worker {
             let mut packet = unsafe { self.cache.pool().packet(*index) };
             self.tracer.consider(at, &mut packet);
             if packet.traced() {
+                self.tracer.begin();
                 self.tracer.hop(packet.trace_id(), name, None);
             }
         }
