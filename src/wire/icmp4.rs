@@ -10,7 +10,7 @@ pub struct Icmp4Type(pub u8);
 impl Icmp4Type {
     /// The answer to an echo request.
     pub const ECHO_REPLY: Self = Self(0);
-    /// A packet can't be delivered; the code is one of [`unreachable`].
+    /// A packet can't be delivered; the code is one of [`mod@unreachable`].
     pub const UNREACHABLE: Self = Self(3);
     /// Deprecated (RFC 6633).
     pub const SOURCE_QUENCH: Self = Self(4);
