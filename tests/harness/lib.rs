@@ -24,8 +24,8 @@ mod two;
 mod wire;
 
 pub use lab::{Host, Lab};
-pub use namespace::Namespace;
 pub use libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
+pub use namespace::Namespace;
 pub use process::{Output, Process, program};
 pub use router::{Router, millctl, millrace};
 pub use temp::TempDir;

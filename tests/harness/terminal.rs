@@ -164,3 +164,22 @@ fn open_pty(rows: u16) -> (OwnedFd, OwnedFd) {
     unsafe { libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC) };
     pair
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Terminal;
+    use crate::PATIENCE;
+    use std::process::Command;
+
+    #[test]
+    fn a_program_is_typed_to_and_read() {
+        let script = "stty size; printf 'name? '; read name; printf '\\033[31mhello \\033[1m%s\\033[0m' $name; exit 3";
+        let mut terminal = Terminal::run(Command::new("sh").args(["-c", script]), 40);
+        let asked = terminal.wait(PATIENCE, |view| view.line() == "name?").expect("a question");
+        assert_eq!((asked.rows[0].as_str(), asked.column), ("40 120", 6));
+        terminal.keys("nobody<Enter>");
+        let answered = terminal.wait(PATIENCE, |view| view.closed).expect("an end");
+        assert_eq!(answered.rows[1..], ["name? nobody", "hello nobody"]);
+        assert_eq!(terminal.end(), 3);
+    }
+}

@@ -1,0 +1,51 @@
+# Everything that is done with this project, each as one target. `make` alone lists them.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# The tests make network namespaces, so they run as root.
+ifneq ($(shell id -u),0)
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER = sudo -E
+endif
+
+.PHONY: help deps packages tools build demo test bench lint fmt doc install
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+deps: packages tools ## Install what build, tests and checks need (Debian packages, cargo tools)
+
+packages: ## Install the Debian packages alone
+	@scripts/packages.sh
+
+tools: ## Install the cargo tools alone
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+
+build: packages ## Build the release: target/release/millrace and millctl
+	cargo build --release --bins
+
+demo: build ## Run a router between two hosts, with real traffic; then its CLI
+	@scripts/demo.sh
+
+test: packages ## Run all tests
+	cargo build --workspace --bins
+	cargo test --workspace
+
+bench: packages ## Measure, and compare with the recorded baselines
+	cargo run --release -p millrace-perf
+
+lint: packages tools ## Check format, lints, licences and house rules
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo deny --workspace check --hide-inclusion-graph licenses bans sources
+	scripts/house-rules.sh
+
+fmt: ## Format the code
+	cargo fmt --all
+
+doc: ## Build the documentation of the code: target/doc
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+install: build ## Install below PREFIX (/usr/local), with a systemd unit
+	install -D -t $(DESTDIR)$(PREFIX)/bin target/release/millrace target/release/millctl
+	test -e $(DESTDIR)/etc/millrace/millrace.yaml || install -D -m 644 configs/router.yaml $(DESTDIR)/etc/millrace/millrace.yaml
+	sed 's|/usr/local|$(PREFIX)|' packaging/millrace.service | install -D -m 644 /dev/stdin $(DESTDIR)/etc/systemd/system/millrace.service

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that build, demo, tests and benchmarks need. Says what it installs; silent when all is there.
+set -euo pipefail
+
+packages=(
+    build-essential                                  # the linker
+    iproute2 iputils-ping iputils-arping procps      # namespaces, hosts, sysctl
+    iperf3 curl traceroute tcpdump busybox less      # traffic, and looking at it
+    valgrind                                         # benchmarks: instructions and cache misses
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "Installing Debian packages: ${missing[*]}"
+sudo=()
+[ "$(id -u)" = 0 ] || sudo=(sudo)
+export DEBIAN_FRONTEND=noninteractive
+"${sudo[@]}" apt-get update -qq
+"${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
