@@ -45,6 +45,10 @@ impl Link {
             let client = self.client().await?;
             Ok(call(client).await?.into_inner())
         });
+        // Not where the connection is made: that may be while the operator types and presses Tab.
+        if answer.is_ok() && std::mem::take(&mut self.state().lost) {
+            eprintln!("connected to the daemon again");
+        }
         self.note(answer)
     }
 
@@ -80,11 +84,7 @@ impl Link {
         }
         let connected = millrace_api::connect(&self.socket).await;
         let client = connected.map_err(|error| Error::Unreachable(error.to_string()))?;
-        let mut state = self.state();
-        state.client = Some(client.clone());
-        if std::mem::take(&mut state.lost) {
-            eprintln!("connected to the daemon again");
-        }
+        self.state().client = Some(client.clone());
         Ok(client)
     }
 

@@ -112,8 +112,8 @@ impl<P: ExternalPrinter + Send> ConditionalEventHandler for QuestionMark<P> {
             None => "  the words before this are no command\n".to_owned(),
         };
         let mut printer = self.printer.lock().unwrap_or_else(PoisonError::into_inner);
-        // A terminal that can't print is noticed at the next key.
-        let _ = printer.print(text);
+        // With the line as it was, as if the key had ended it. A terminal that can't print is noticed at the next key.
+        let _ = printer.print(format!("{PROMPT}{before}?\n{text}"));
         Some(Cmd::Noop)
     }
 }

@@ -2,13 +2,13 @@
 use millrace_api::v1::edit_request::Edit;
 use millrace_api::v1::{Interface, InterfaceAdd, InterfaceRemove, InterfaceSet, ListInterfacesRequest, Setting};
 
-use super::config::edit;
+use super::config::{absolute, edit};
 use crate::error::Error;
 use crate::grammar::{Arg, Args, Command, Keyword, Kind, flag, keyword, maybe, value};
 use crate::output::{self, Cell, Color, Output, Table};
 use crate::session::Session;
 
-const DRIVERS: &[&str] = &["af-packet", "tap", "pcap", "loopback", "generator"];
+const DRIVERS: &[&str] = &["af-packet", "tap", "pcap", "loopback", "generator", "vlan"];
 
 const MTU: Keyword = keyword("mtu", "BYTES", Kind::Number(68, 65535), "largest IP packet to send, in bytes");
 const MAC: Keyword = keyword("mac", "MAC", Kind::Mac, "hardware address");
@@ -34,13 +34,18 @@ pub const COMMANDS: &[Command] = &[
             Arg::Option(VRF),
             Arg::Option(keyword("state", "STATE", Kind::Choice(&["up", "down"]), "whether it is to be up")),
             Arg::Option(keyword("queues", "NUMBER", Kind::Number(1, 64), "receive queues")),
-            Arg::Option(keyword("read", "FILE", Kind::Word, "pcap: the daemon's file to read packets from")),
-            Arg::Option(keyword("write", "FILE", Kind::Word, "pcap: the daemon's file to write packets to")),
+            Arg::Option(keyword("read", "FILE", Kind::File, "pcap: file to read packets from")),
+            Arg::Option(keyword("write", "FILE", Kind::File, "pcap: file to write packets to")),
+            Arg::Option(keyword("loop", "TIMES", Kind::Word, "pcap: how often to read the file")),
+            Arg::Option(keyword("rate", "RATE", Kind::Word, "pcap: how fast to read, such as 10kpps or max")),
             Arg::Option(keyword("streams", "YAML", Kind::Yaml, "generator: its streams, as in the configuration file")),
+            Arg::Option(keyword("burst", "PACKETS", Kind::Number(1, 256), "generator: packets to send at a time")),
+            Arg::Option(keyword("check", "BOOL", Kind::Choice(&["true", "false"]), "generator: verify checksums")),
         ],
         help: "add an interface",
         more: "  interface add wan driver af-packet device eth0 address 203.0.113.2/24\n  \
-               interface add lan driver tap device mr-lan address 192.168.1.1/24,2001:db8::1/64 mtu 9000",
+               interface add lan driver tap device mr-lan address 192.168.1.1/24,2001:db8::1/64 mtu 9000\n  \
+               interface add wan.100 driver vlan address 10.100.0.1/24",
         run: add,
     },
     Command {
@@ -72,8 +77,17 @@ fn show(session: &mut Session, args: &Args) -> Result<(), Error> {
     }
 }
 
+/// The keywords of `interface add` that go into the configuration as they are.
+const ADD_KEYS: &[&str] =
+    &["device", "mtu", "mac", "vrf", "state", "queues", "loop", "rate", "streams", "burst", "check"];
+
 fn add(session: &mut Session, args: &Args) -> Result<(), Error> {
-    let mut settings = settings(args, &["device", "mtu", "mac", "vrf", "state", "queues", "read", "write", "streams"]);
+    let mut settings = settings(args, ADD_KEYS);
+    for key in ["read", "write"] {
+        if let Some(path) = args.get(key) {
+            settings.push(Setting { key: key.to_owned(), value: quoted(&absolute(path)?) });
+        }
+    }
     if let Some(addresses) = args.get("address") {
         let addresses: Vec<String> = addresses.split(',').map(quoted).collect();
         settings.push(Setting { key: "addresses".to_owned(), value: format!("[{}]", addresses.join(", ")) });
@@ -103,8 +117,9 @@ fn settings(args: &Args, keys: &[&'static str]) -> Vec<Setting> {
     let given = keys.iter().filter_map(|key| Some((*key, args.get(key)?)));
     given
         .map(|(key, text)| {
-            let plain = matches!(key, "mtu" | "queues" | "streams" | "state");
-            Setting { key: key.to_owned(), value: if plain { text.to_owned() } else { quoted(text) } }
+            // Names may look like numbers or hold colons; everything else is meant as YAML reads it.
+            let name = matches!(key, "device" | "mac" | "vrf");
+            Setting { key: key.to_owned(), value: if name { quoted(text) } else { text.to_owned() } }
         })
         .collect()
 }

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod client;
+#[cfg(test)]
+mod tests;
 
 pub use client::{Client, ConnectError, connect};
 
