@@ -14,7 +14,7 @@ fn check_tells_good_from_bad() {
     check("").ok();
     let said = check("workers: {count: 0}\ninterfaces:\n  a: {driver: tap, device: x, mtu: big}\n").code(2);
     let said = format!("{}{}", said.stdout, said.stderr);
-    for place in ["r.yaml:1:18:", "r.yaml:3:34:"] {
+    for place in ["r.yaml:1:18:", "r.yaml:3:36:"] {
         assert!(said.contains(place), "no error at {place}\n{said}");
     }
     for words in [&["--check", "--config", "/nonexistent"][..], &["--check"], &["--nosuch"], &["stray", "words"]] {

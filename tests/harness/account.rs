@@ -3,28 +3,28 @@
 use crate::{PATIENCE, Router, within};
 use serde_json::Value;
 
-/// Counters (node, reason) of packets that the router made itself.
-pub const MADE: &[(&str, &str)] = &[];
-/// Counters of packets that ended in the router because they were for it.
-pub const TAKEN: &[(&str, &str)] = &[];
-/// Counters that say something about packets that go on.
-pub const NOTED: &[(&str, &str)] = &[];
+/// Counters (node, reason) of `show errors` that tell of something else than a drop.
+pub const NO_DROPS: &[(&str, &str)] = &[];
 
 /// The sums that must agree.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Books {
-    /// Packets received on all devices.
+    /// Packets that the devices received, by `show interfaces`.
+    pub rx_packets: u64,
+    /// Packets that the devices sent, by `show interfaces`.
+    pub tx_packets: u64,
+    /// Packets from devices, by the workers.
     pub received: u64,
     /// Packets that the router made.
     pub made: u64,
-    /// Packets sent on all devices.
+    /// Packets that devices took, by the workers.
     pub sent: u64,
-    /// Packets that were for the router and ended there.
-    pub taken: u64,
-    /// Packets dropped, by their causes in `show errors`.
+    /// Packets dropped, by the workers.
     pub dropped: u64,
-    /// Packets that came to the node `error-drop`.
-    pub discarded: u64,
+    /// Packets that ended in the router: answered, cut in pieces, handed to control.
+    pub consumed: u64,
+    /// The causes of drops in `show errors`, added up.
+    pub causes: u64,
     /// Buffers in use.
     pub buffers: u64,
 }
@@ -36,30 +36,26 @@ impl Books {
         let mut books = Books { buffers: buffers_in_use(router), ..Books::default() };
         // A sub-interface counts what its parent counts, too.
         for row in router.list("show interfaces").iter().filter(|row| row["parent"].is_null()) {
-            books.received += number(row, "rx_packets");
-            books.sent += number(row, "tx_packets");
+            books.rx_packets += number(row, "rx_packets");
+            books.tx_packets += number(row, "tx_packets");
         }
-        for row in router.list("show errors") {
-            let is =
-                |list: &[(&str, &str)]| list.iter().any(|(node, why)| row["node"] == *node && row["reason"] == *why);
-            let count = number(&row, "count");
-            match () {
-                () if is(MADE) => books.made += count,
-                () if is(TAKEN) => books.taken += count,
-                () if is(NOTED) => {}
-                () => books.dropped += count,
-            }
+        for row in &router.list("show workers") {
+            books.received += number(row, "received");
+            books.made += number(row, "made");
+            books.sent += number(row, "sent");
+            books.dropped += number(row, "dropped");
+            books.consumed += number(row, "consumed");
         }
-        let runtime = router.list("show runtime");
-        books.discarded =
-            runtime.iter().filter(|row| row["node"] == "error-drop").map(|row| number(row, "packets")).sum();
+        let cause = |row: &&Value| !NO_DROPS.iter().any(|(node, why)| row["node"] == *node && row["reason"] == *why);
+        books.causes = router.list("show errors").iter().filter(cause).map(|row| number(row, "count")).sum();
         books
     }
 
     /// Whether nothing is missing.
     pub fn balance(&self, baseline: u64) -> bool {
-        self.received + self.made == self.sent + self.taken + self.dropped
-            && self.dropped == self.discarded
+        self.received + self.made == self.sent + self.dropped + self.consumed
+            && (self.rx_packets, self.tx_packets) == (self.received, self.sent)
+            && self.causes == self.dropped
             && self.buffers == baseline
     }
 }
