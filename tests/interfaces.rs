@@ -26,6 +26,7 @@ fn one_is_added_and_removed_under_traffic() {
     let (sent, missing) = stream.finish();
     assert!(missing.is_empty(), "{} of {sent} packets were lost: {missing:?}", missing.len());
     assert!(net.router.interface("dmz").is_none());
+    net.router.rebase();
 }
 
 #[test]
@@ -138,6 +139,7 @@ fn a_loopback_interface_answers() {
     net.wan.ping("10.255.0.1");
     net.router.run("interface remove lo0");
     assert!(!net.lan.reaches("10.255.0.1"));
+    net.router.rebase();
 }
 
 #[test]

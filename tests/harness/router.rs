@@ -1,6 +1,7 @@
 //! The daemon under test: started, asked, changed, and held to account when it goes.
 
-use crate::{Lab, Namespace, Output, PATIENCE, Process, TempDir, account, kernel, program};
+use crate::account::{self, Baseline};
+use crate::{Lab, Namespace, Output, PATIENCE, Process, TempDir, kernel, program};
 use serde_json::Value;
 use std::cell::Cell;
 use std::os::unix::net::UnixDatagram;
@@ -14,7 +15,7 @@ pub struct Router {
     runs: Runs,
     namespace: Arc<Namespace>,
     files: TempDir,
-    baseline: Cell<u64>,
+    baseline: Cell<Baseline>,
 }
 
 /// What does the work.
@@ -39,7 +40,7 @@ impl Router {
     #[track_caller]
     pub fn start(lab: &Lab, config: &str) -> Router {
         let namespace = Arc::clone(&lab.router);
-        let mut router = Router { runs: Runs::Nothing, namespace, files: TempDir::new(), baseline: Cell::new(0) };
+        let mut router = Router { runs: Runs::Nothing, namespace, files: TempDir::new(), baseline: Cell::default() };
         router.write_config(config);
         if std::env::var("MILLRACE_TEST_ROUTER").is_ok_and(|router| router == "kernel") {
             router.become_kernel(config);
@@ -52,7 +53,7 @@ impl Router {
     /// Lets the Linux kernel route in its place, as far as it understands the configuration.
     pub fn start_kernel(lab: &Lab, config: &str) -> Router {
         let namespace = Arc::clone(&lab.router);
-        let mut router = Router { runs: Runs::Nothing, namespace, files: TempDir::new(), baseline: Cell::new(0) };
+        let mut router = Router { runs: Runs::Nothing, namespace, files: TempDir::new(), baseline: Cell::default() };
         router.become_kernel(config);
         router
     }
@@ -165,13 +166,14 @@ impl Router {
         self.list("show errors").iter().filter(hit).filter_map(|row| row["count"].as_u64()).sum()
     }
 
-    /// Takes the buffers that are in use now for those that an idle router needs: after its set of devices changed.
+    /// Takes the router as it is for the baseline: after interfaces came or went for good.
+    #[track_caller]
     pub fn rebase(&self) {
-        self.baseline.set(account::buffers_in_use(self));
+        self.baseline.set(Baseline::take(self));
     }
 
-    /// The buffers that it has in use when idle.
-    pub fn baseline(&self) -> u64 {
+    /// What it is compared with when at rest.
+    pub fn baseline(&self) -> Baseline {
         self.baseline.get()
     }
 
