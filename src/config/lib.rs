@@ -1,4 +1,30 @@
 //! The typed configuration: everything that an operator can set, and nothing else. Pure: no input, no output, no clock.
+//!
+//! ```text
+//! file ── parse ──> Config <── edit ── command          (each refuses with all that is wrong)
+//!                     │
+//! running Config ── plan ──> ordered steps, each with its inverse
+//! ```
+//!
+//! [`parse`] reads a file and reports every error at once, each with line and column. [`edit()`] makes the next configuration of one
+//! and a command. Both check the same rules. [`plan()`] says how to get from the running configuration to the wanted one.
+//!
+//! **A feature has one file here**, of the same name as everywhere else: its part of [`Config`], and how that is decoded, encoded
+//! and checked. To add one: write the file; give it a field in [`Config`], a line each in `decode` and [`Config::to_yaml`] below and
+//! in `validate::check`; add its steps to [`Op`] and to `plan.rs`, its commands to [`Edit`]; take its line out of `later.rs`, which
+//! says what this version doesn't have; and put good and bad files into `tests/config`.
+//!
+//! ```
+//! use millrace_config::{parse, plan, Config};
+//!
+//! let wanted = parse("interfaces: {lan: {driver: tap, device: mr-lan, addresses: [192.168.1.1/24]}}", "router.yaml")?;
+//! let plan = plan(&Config::default(), &wanted);
+//! assert_eq!(plan.to_string(), "+ interface lan: tap mr-lan\n+ address 192.168.1.1/24 interface lan\n");
+//!
+//! let errors = parse("interfaces: {lan: {driver: tap, device: mr-lan, mut: 1500}}", "router.yaml").unwrap_err();
+//! assert_eq!(errors[0].to_string(), "router.yaml:1:49: interface lan: mut: unknown key; did you mean `mtu`?");
+//! # Ok::<(), Vec<millrace_config::Diagnostic>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod addresses;

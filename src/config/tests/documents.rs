@@ -5,6 +5,7 @@
 //! here; `BLESS=1 cargo test -p millrace-config` writes the lines, for you to read whether they are right.
 
 use millrace_config::{Diagnostic, parse};
+use proptest::{prelude::*, sample::Index};
 use std::{env, fs, path::Path};
 
 const MARK: &str = "# error: ";
@@ -60,4 +61,28 @@ fn an_error_reads_as_file_line_column_what_is_wrong_what_would_be_right() {
     let errors = parse("workers:\n  count: many\n", "configs/router.yaml").unwrap_err();
     let line = "configs/router.yaml:2:10: workers: count: cannot take \"many\"; expected a whole number from 1 to 64";
     assert_eq!(errors.iter().map(Diagnostic::to_string).collect::<Vec<_>>(), [line]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However a file is damaged, it is read or refused, and each error points into it.
+    #[test]
+    fn damaged_files_are_read_or_refused(cuts in prop::collection::vec((any::<Index>(), any::<Index>(), "[\\PC\n:,{}\\[\\]\"-]{0,3}"), 1..4)) {
+        let mut text: Vec<char> = include_str!("../../../tests/config/good-router.yaml").chars().collect();
+        for (at, length, with) in cuts {
+            let at = at.index(text.len());
+            let end = (at + length.index(8)).min(text.len());
+            text.splice(at..end, with.chars());
+        }
+        let text: String = text.into_iter().collect();
+        match parse(&text, "") {
+            Ok(config) => prop_assert!(config.problems().is_empty()),
+            Err(errors) => {
+                prop_assert!(!errors.is_empty());
+                let lines = text.lines().count() + 1;
+                prop_assert!(errors.iter().all(|e| (1..=lines).contains(&e.line) && e.column >= 1), "{:?} in\n{}", errors, text);
+            }
+        }
+    }
 }

@@ -173,3 +173,39 @@ fn the_configurations_are_worth_testing() {
         assert!(count >= 50, "only {count} {what} in 500 pairs");
     }
 }
+
+/// All ordered choices of some of four addresses, from each to each: the order is the operator's, and steps are as few as can be.
+#[test]
+fn addresses_keep_their_order() {
+    let four = ["10.0.1.1/24", "10.0.2.1/24", "10.0.3.1/24", "10.0.4.1/24"];
+    let mut choices: Vec<Vec<&str>> = vec![Vec::new()];
+    for _ in 0..four.len() {
+        let longer =
+            choices.iter().flat_map(|c| four.iter().filter(|a| !c.contains(a)).map(|a| [c.as_slice(), &[*a]].concat()));
+        choices = choices.iter().cloned().chain(longer).collect::<BTreeSet<_>>().into_iter().collect();
+    }
+    assert_eq!(choices.len(), 1 + 4 + 12 + 24 + 24);
+    let with = |addresses: &[&str]| {
+        parse(&format!("interfaces: {{a: {{driver: tap, device: t, addresses: [{}]}}}}", addresses.join(", ")), "")
+            .unwrap()
+    };
+    for from in &choices {
+        for to in &choices {
+            let (a, b) = (with(from), with(to));
+            let (plan, mut there) = (plan(&a, &b), a.clone());
+            plan.apply(&mut there);
+            assert_eq!(there, b, "by\n{plan}");
+            plan.inverse().apply(&mut there);
+            assert_eq!(there, a, "undoing\n{plan}");
+            // What is wanted behind what stays is only added; the first wanted address stays whenever it is there.
+            let stays = to.first().is_some_and(|first| from.contains(first));
+            assert!(plan.ops.len() <= from.len() + to.len() - 2 * usize::from(stays), "{from:?} to {to:?} by\n{plan}");
+        }
+    }
+}
+
+#[test]
+fn the_order_of_next_hops_means_nothing() {
+    let with = |hops| parse(&format!("routes: [{{to: 10.0.0.0/8, via: [{hops}]}}]"), "").unwrap();
+    assert_eq!(with("192.0.2.1, 192.0.2.9, 192.0.2.5"), with("192.0.2.9, 192.0.2.5, 192.0.2.1"));
+}
