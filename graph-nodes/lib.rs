@@ -1,2 +1,14 @@
-//! The nodes of the graph, a folder per feature.
+//! The nodes of the graph: a folder per feature, a file per node, each in the same order (what it does, edges,
+//! counters, trace, node, tests). Each folder's `register` adds its nodes, arcs and features to a graph.
 #![forbid(unsafe_code)]
+
+pub mod arp;
+pub mod capture;
+pub mod ethernet;
+pub mod filter;
+pub mod forwarding;
+pub mod icmp;
+pub mod interface;
+pub mod ip4;
+pub mod marks;
+pub mod rate;

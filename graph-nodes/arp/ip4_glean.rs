@@ -1,0 +1,146 @@
+//! ip4-glean: holds packets to a station of a connected subnet that nobody spoke to yet, until it has a route of its own.
+//! Reads: adjacency, table, marks. Uses the scratch slot while it holds a packet.
+
+use crate::arp::ArpEvents;
+use crate::arp::hold::{Answer, Holding, Neighbour, Release};
+use crate::forwarding::Forwarding;
+use crate::icmp::error::Reason;
+use crate::{icmp, ip4, marks};
+use millrace_engine::epoch::Guard;
+use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
+use millrace_tables::adjacency::AdjacencyKind;
+use millrace_tables::fib::Target;
+use millrace_wire::Ipv4;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// Its name.
+pub const NAME: NodeName = NodeName::new("ip4-glean");
+
+edges! {
+    /// Where packets go after they waited.
+    pub enum Next { Rewrite => ip4::rewrite::NAME, Lookup => ip4::lookup::NAME, IcmpError => icmp::error::NAME }
+}
+
+counters! {
+    /// What becomes of packets.
+    pub enum Count {
+        Held => "packets held for their destination",
+        Sent => "packets sent on after a wait",
+        NoAnswer => "destination does not answer",
+        QueueFull => "too many packets wait for the destination; the oldest is dropped",
+        Full => "too many packets wait in all",
+        EventsFull => "queue to the control plane is full",
+        Gone => "adjacency is being removed",
+        Short => "no IPv4 header",
+    }
+}
+
+/// What `show trace` tells.
+pub struct Trace {
+    interface: u32,
+    destination: Ipv4Addr,
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "interface {} destination {}", self.interface, self.destination)
+    }
+}
+
+/// The node.
+pub struct Ip4Glean {
+    forwarding: Forwarding,
+    holding: Holding,
+}
+
+impl Ip4Glean {
+    /// Holds nothing yet; reads tables and adjacencies.
+    pub fn new(forwarding: Forwarding, events: ArpEvents) -> Ip4Glean {
+        Ip4Glean { forwarding, holding: Holding::new(events) }
+    }
+}
+
+impl Node for Ip4Glean {
+    const NAME: NodeName = NAME;
+    const HOLDS: bool = true;
+    type Next = Next;
+    type Count = Count;
+    type Trace = Trace;
+
+    fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
+        let Some(destination) = packet.header::<Ipv4>().map(Ipv4::dst) else { return cx.drop(Count::Short) };
+        let Some(adjacency) = self.forwarding.adjacencies.get(packet.meta.adjacency, &cx.guard()) else {
+            return cx.drop(Count::Gone);
+        };
+        let interface = adjacency.interface;
+        cx.trace(packet, || Trace { interface, destination });
+        let neighbour = Neighbour { interface, address: destination.to_bits(), place: packet.meta.table };
+        if !self.holding.has_room(&neighbour) {
+            return cx.drop(Count::Full);
+        }
+        neighbour.note(packet);
+        cx.count(Count::Held);
+        cx.hold()
+    }
+
+    fn hold(&mut self, mut buffer: Buffer, cx: &mut Ctx<'_, Self>) {
+        let neighbour = Neighbour::noted(&buffer.packet());
+        let added = self.holding.add(neighbour, buffer, cx.now());
+        if added.unheard {
+            cx.count(Count::EventsFull);
+        }
+        if let Some(oldest) = added.oldest {
+            let dropped = cx.drop(Count::QueueFull);
+            cx.send(oldest, dropped);
+        }
+    }
+
+    fn wants_tick(&self) -> bool {
+        !self.holding.is_empty()
+    }
+
+    fn tick(&mut self, cx: &mut Ctx<'_, Self>) {
+        let (guard, tables) = (cx.guard(), &self.forwarding);
+        let answer = |neighbour: &Neighbour| state(tables, neighbour, &guard);
+        self.holding.review(cx.now(), answer, |mut buffer, why| {
+            let next = released(&mut buffer.packet(), why, cx);
+            cx.send(buffer, next);
+        });
+    }
+}
+
+/// What the destination's route is by now.
+fn state(tables: &Forwarding, neighbour: &Neighbour, guard: &Guard<'_>) -> Answer {
+    let Some(fib) = tables.fibs.get(neighbour.place, guard) else { return Answer::LookUp };
+    let Target::Adjacency(index) = Target::from_u32(fib.lookup(guard, neighbour.address)) else {
+        return Answer::LookUp;
+    };
+    match tables.adjacencies.get(index, guard) {
+        Some(a) if a.interface == neighbour.interface => match a.kind {
+            AdjacencyKind::Rewrite => Answer::Adjacency(index),
+            AdjacencyKind::Glean => Answer::Wait,
+            // The station's own adjacency is there, and waits for the same answer.
+            AdjacencyKind::Arp if a.next_hop == neighbour.address => Answer::Wait,
+            _ => Answer::LookUp,
+        },
+        _ => Answer::LookUp,
+    }
+}
+
+fn released(packet: &mut Packet<'_>, why: Release, cx: &mut Ctx<'_, Ip4Glean>) -> Next {
+    match why {
+        Release::Resolved(adjacency) => {
+            packet.meta.adjacency = adjacency;
+            cx.count(Count::Sent);
+            Next::Rewrite
+        }
+        Release::LookUp => Next::Lookup,
+        Release::NoAnswer if packet.meta.marks & marks::OWN != 0 => cx.drop(Count::NoAnswer),
+        Release::NoAnswer => {
+            cx.count(Count::NoAnswer);
+            Reason::HostUnreachable.note(packet);
+            Next::IcmpError
+        }
+    }
+}

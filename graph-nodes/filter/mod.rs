@@ -1,0 +1,143 @@
+//! The expressions by which traces and captures choose packets: a part of tcpdump's language.
+//!
+//! | | chooses |
+//! |---|---|
+//! | `arp` `ip` `icmp` `tcp` `udp` | that protocol; `ip` is IPv4 |
+//! | `proto N` | an IP protocol by number, or by a name as above |
+//! | `host A` `src host A` `dst host A` | an IPv4 address, of ARP's sender and target too |
+//! | `net P` `src net P` `dst net P` | an IPv4 prefix, likewise |
+//! | `port N` `src port N` `dst port N` | a TCP or UDP port |
+//! | `vlan` `vlan N` | an 802.1Q tag |
+//! | `not E` `E and E` `E or E` `(E)` | `!`, `&&` and `\|\|` do, too |
+//!
+//! As in tcpdump, `not` binds closest, and `and` and `or` equally, from left to right. The empty expression chooses
+//! everything.
+
+mod parse;
+mod view;
+
+use ipnet::Ipv4Net;
+use millrace_engine::NodeName;
+use millrace_engine::builtin::{DEVICE_INPUT, ERROR_DROP, INTERFACE_TX};
+use millrace_wire::IpProtocol;
+use std::fmt;
+use std::str::FromStr;
+use view::View;
+
+/// A parsed expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter(Expr);
+
+/// What is wrong with an expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct FilterError {
+    /// Where, in characters from 1.
+    pub at: usize,
+    /// What, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at character {}: {}", self.at, self.message)
+    }
+}
+
+/// What a packet begins with where the filter meets it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layer {
+    /// An Ethernet header.
+    Ethernet,
+    /// An ARP packet.
+    Arp,
+    /// An IPv4 header.
+    Ip,
+}
+
+impl Layer {
+    /// What packets begin with when this node gets them. Those at `error-drop` begin with what the last node left, most
+    /// often IPv4.
+    pub fn at(node: NodeName) -> Layer {
+        const FRAMES: [NodeName; 6] = [
+            DEVICE_INPUT,
+            INTERFACE_TX,
+            crate::ethernet::input::NAME,
+            crate::interface::output::NAME,
+            crate::capture::rx::NAME,
+            crate::capture::tx::NAME,
+        ];
+        match node {
+            crate::arp::input::NAME => Layer::Arp,
+            ERROR_DROP => Layer::Ip,
+            node if FRAMES.contains(&node) => Layer::Ethernet,
+            _ => Layer::Ip,
+        }
+    }
+}
+
+/// Which end of a packet is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Source,
+    Destination,
+    Either,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Expr {
+    Everything,
+    Arp,
+    Ip,
+    Protocol(IpProtocol),
+    Net(Side, Ipv4Net),
+    Port(Side, u16),
+    Vlan(Option<u16>),
+    Not(Box<Expr>),
+    And(Box<Expr>, Box<Expr>),
+    Or(Box<Expr>, Box<Expr>),
+}
+
+impl FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Filter, FilterError> {
+        parse::parse(text).map(Filter)
+    }
+}
+
+impl Filter {
+    /// Whether it chooses the packet that begins with `layer`. What the bytes don't hold is not there.
+    pub fn matches(&self, layer: Layer, packet: &[u8]) -> bool {
+        self.0.holds(&View::of(layer, packet))
+    }
+}
+
+impl Expr {
+    fn holds(&self, view: &View) -> bool {
+        match self {
+            Expr::Everything => true,
+            Expr::Arp => view.arp,
+            Expr::Ip => view.protocol.is_some(),
+            Expr::Protocol(protocol) => view.protocol == Some(*protocol),
+            Expr::Net(side, net) => side.of(view.addresses, |address| net.contains(&address)),
+            Expr::Port(side, port) => side.of(view.ports, |p| p == *port),
+            Expr::Vlan(id) => view.vlan.is_some_and(|vlan| id.is_none_or(|id| id == vlan)),
+            Expr::Not(e) => !e.holds(view),
+            Expr::And(a, b) => a.holds(view) && b.holds(view),
+            Expr::Or(a, b) => a.holds(view) || b.holds(view),
+        }
+    }
+}
+
+impl Side {
+    fn of<T>(self, ends: Option<(T, T)>, is: impl Fn(T) -> bool) -> bool {
+        ends.is_some_and(|(source, destination)| match self {
+            Side::Source => is(source),
+            Side::Destination => is(destination),
+            Side::Either => is(source) || is(destination),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The tables that nodes read and control writes, published through epochs: readers never wait.
+
+use millrace_engine::counters::MAX_INTERFACES;
+use millrace_engine::epoch::Slots;
+use millrace_tables::adjacency::Adjacencies;
+use millrace_tables::load_balance::LoadBalance;
+use millrace_tables::lpm4;
+use millrace_wire::MacAddr;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+/// Adjacencies that there can be: neighbours, and a few for each interface.
+pub const MAX_ADJACENCIES: u32 = 1 << 18;
+/// Distinct sets of next hops with more than one member.
+pub const MAX_LOAD_BALANCES: u32 = 1 << 16;
+/// Forwarding tables (VRFs).
+pub const MAX_TABLES: u32 = 1024;
+
+/// What the packet path knows of an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// Its MAC address; frames for other unicast addresses are not for us.
+    pub mac: MacAddr,
+    /// The longest packet that it sends, in bytes from the IP header on.
+    pub mtu: u16,
+    /// The table (VRF) in which packets from it are looked up.
+    pub table: u32,
+    /// Its IPv4 addresses with the length of their subnet's prefix, the primary first.
+    pub addresses: Vec<(Ipv4Addr, u8)>,
+    /// Its 802.1Q sub-interfaces, as (VLAN, index), sorted.
+    pub sub_interfaces: Vec<(u16, u32)>,
+    /// What precedes an EtherType on it: the VLAN of a sub-interface.
+    pub vlan: Option<u16>,
+}
+
+impl Interface {
+    /// Whether one of its own addresses.
+    pub fn owns(&self, address: Ipv4Addr) -> bool {
+        self.addresses.iter().any(|(a, _)| *a == address)
+    }
+
+    /// The address to speak from to a neighbour: the one in whose subnet it is, else the primary.
+    pub fn source_for(&self, neighbour: Ipv4Addr) -> Option<Ipv4Addr> {
+        let in_subnet = |(a, len): &&(Ipv4Addr, u8)| (a.to_bits() ^ neighbour.to_bits()) & mask(*len) == 0;
+        self.addresses.iter().find(in_subnet).or(self.addresses.first()).map(|(a, _)| *a)
+    }
+
+    /// Whether `address` can be a station on one of its subnets: in it, and neither the subnet's own address nor its
+    /// broadcast address, which subnets of 31 and 32 bits don't have (RFC 3021).
+    pub fn is_neighbour(&self, address: Ipv4Addr) -> bool {
+        let station = |(a, len): &(Ipv4Addr, u8)| {
+            let (mask, address) = (mask(*len), address.to_bits());
+            let host = address & !mask;
+            (a.to_bits() ^ address) & mask == 0 && (*len >= 31 || (host != 0 && host != !mask))
+        };
+        self.addresses.iter().any(station)
+    }
+
+    /// Whether `address` means everyone: the limited broadcast, or the broadcast address of one of its subnets, also in
+    /// the old form with zeros (RFC 1812 section 4.2.3.1).
+    pub fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+        let of_subnet = |(a, len): &(Ipv4Addr, u8)| {
+            let (mask, address) = (mask(*len), address.to_bits());
+            let host = address & !mask;
+            *len < 31 && (a.to_bits() ^ address) & mask == 0 && (host == 0 || host == !mask)
+        };
+        address.is_broadcast() || self.addresses.iter().any(of_subnet)
+    }
+}
+
+/// The network mask of a prefix of `len` bits.
+fn mask(len: u8) -> u32 {
+    u32::MAX.checked_shl(32_u32.saturating_sub(len.into())).unwrap_or(0)
+}
+
+/// All of them; clones are handles to the same tables.
+#[derive(Clone, Debug)]
+pub struct Forwarding(Arc<Tables>);
+
+/// See [`Forwarding`].
+#[derive(Debug)]
+pub struct Tables {
+    /// Interfaces by index; index 0 is none.
+    pub interfaces: Slots<Interface>,
+    /// Adjacencies by index; index 0 is the one of packets without a route.
+    pub adjacencies: Adjacencies,
+    /// Load-balances by index.
+    pub load_balances: Slots<LoadBalance>,
+    /// Forwarding tables by number; 0 is the default VRF's.
+    pub fibs: Slots<lpm4::Reader>,
+}
+
+impl Forwarding {
+    /// Empty tables: nothing has a route.
+    pub fn new() -> Forwarding {
+        Forwarding(Arc::new(Tables {
+            interfaces: Slots::new(MAX_INTERFACES as u32),
+            adjacencies: Slots::new(MAX_ADJACENCIES),
+            load_balances: Slots::new(MAX_LOAD_BALANCES),
+            fibs: Slots::new(MAX_TABLES),
+        }))
+    }
+}
+
+impl Default for Forwarding {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::ops::Deref for Forwarding {
+    type Target = Tables;
+
+    #[inline(always)]
+    fn deref(&self) -> &Tables {
+        &self.0
+    }
+}

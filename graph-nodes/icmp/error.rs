@@ -1,0 +1,249 @@
+//! icmp4-error: turns a packet that can't be delivered into the ICMP error about it, and looks up the way back.
+//! Reads: rx interface, marks, scratch (the reason). Writes: table, marks; forgets adjacency, tx interface, flow hash.
+//!
+//! The error quotes the packet as it came, as much of it as fits (RFC 1812 section 4.3.2.3), and is the packet's buffer
+//! with two headers in front.
+
+use crate::forwarding::{Forwarding, Interface};
+use crate::rate::TokenBucket;
+use crate::{icmp, ip4, marks};
+use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
+use millrace_wire::{FromBytes, Icmp4, Icmp4Type, IntoBytes, IpProtocol, Ipv4, unreachable};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// Its name.
+pub const NAME: NodeName = NodeName::new("icmp4-error");
+
+/// Errors that a worker sends in a second, and at once (RFC 1812 section 4.3.2.8 asks for a limit).
+pub const RATE: u64 = 1000;
+/// See [`RATE`].
+pub const BURST: u64 = 100;
+/// The longest error, in bytes from its IP header on (RFC 1812 section 4.3.2.3).
+const LONGEST: usize = 576;
+/// What precedes the quote.
+const HEADERS: usize = Ipv4::LEN + Icmp4::LEN;
+/// Precedence 6, internetwork control, which RFC 1812 section 4.3.2.5 asks for, unless the original had 7.
+const TOS: u8 = 0xc0;
+
+/// Why a packet can't be delivered. The node that finds out notes it and sends the packet here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// No route (RFC 1812 section 5.2.7.1).
+    NetUnreachable,
+    /// The neighbour does not answer, or the route says so.
+    HostUnreachable,
+    /// The router does not speak the protocol (RFC 1122 section 3.2.2.1).
+    ProtocolUnreachable,
+    /// Nothing listens on the router's port.
+    PortUnreachable,
+    /// Too long for the next hop, and not to be fragmented (RFC 1191).
+    FragmentationNeeded {
+        /// What would fit, in bytes from the IP header on.
+        mtu: u16,
+    },
+    /// A filter or a route forbids it (RFC 1812 section 5.2.7.1, code 13).
+    Prohibited,
+    /// The time to live ran out (RFC 1812 section 5.3.1).
+    TimeExceeded,
+}
+
+impl Reason {
+    /// Leaves word in the packet's scratch slot, for this node to find.
+    #[inline]
+    pub fn note(self, packet: &mut Packet<'_>) {
+        let mtu = if let Reason::FragmentationNeeded { mtu } = self { mtu } else { 0 };
+        let (kind, code) = self.kind_and_code();
+        packet.meta.scratch[0] = u64::from(mtu) << 16 | u64::from(code) << 8 | u64::from(kind.0);
+    }
+
+    fn noted(packet: &Packet<'_>) -> Option<Reason> {
+        let [kind, code, low, high, ..] = packet.meta.scratch[0].to_le_bytes();
+        let reason = match (Icmp4Type(kind), code) {
+            (Icmp4Type::TIME_EXCEEDED, 0) => Reason::TimeExceeded,
+            (Icmp4Type::UNREACHABLE, unreachable::NET) => Reason::NetUnreachable,
+            (Icmp4Type::UNREACHABLE, unreachable::HOST) => Reason::HostUnreachable,
+            (Icmp4Type::UNREACHABLE, unreachable::PROTOCOL) => Reason::ProtocolUnreachable,
+            (Icmp4Type::UNREACHABLE, unreachable::PORT) => Reason::PortUnreachable,
+            (Icmp4Type::UNREACHABLE, unreachable::ADMINISTRATIVELY_PROHIBITED) => Reason::Prohibited,
+            (Icmp4Type::UNREACHABLE, unreachable::FRAGMENTATION_NEEDED) => {
+                Reason::FragmentationNeeded { mtu: u16::from_le_bytes([low, high]) }
+            }
+            _ => return None,
+        };
+        Some(reason)
+    }
+
+    fn kind_and_code(self) -> (Icmp4Type, u8) {
+        match self {
+            Reason::NetUnreachable => (Icmp4Type::UNREACHABLE, unreachable::NET),
+            Reason::HostUnreachable => (Icmp4Type::UNREACHABLE, unreachable::HOST),
+            Reason::ProtocolUnreachable => (Icmp4Type::UNREACHABLE, unreachable::PROTOCOL),
+            Reason::PortUnreachable => (Icmp4Type::UNREACHABLE, unreachable::PORT),
+            Reason::FragmentationNeeded { .. } => (Icmp4Type::UNREACHABLE, unreachable::FRAGMENTATION_NEEDED),
+            Reason::Prohibited => (Icmp4Type::UNREACHABLE, unreachable::ADMINISTRATIVELY_PROHIBITED),
+            Reason::TimeExceeded => (Icmp4Type::TIME_EXCEEDED, 0),
+        }
+    }
+
+    fn header(self) -> Icmp4 {
+        match self {
+            Reason::FragmentationNeeded { mtu } => Icmp4::fragmentation_needed(mtu),
+            other => {
+                let (kind, code) = other.kind_and_code();
+                Icmp4::new(kind, code)
+            }
+        }
+    }
+
+    fn sent(self) -> Count {
+        match self {
+            Reason::NetUnreachable => Count::SentNetUnreachable,
+            Reason::HostUnreachable => Count::SentHostUnreachable,
+            Reason::ProtocolUnreachable => Count::SentProtocolUnreachable,
+            Reason::PortUnreachable => Count::SentPortUnreachable,
+            Reason::FragmentationNeeded { .. } => Count::SentFragmentationNeeded,
+            Reason::Prohibited => Count::SentProhibited,
+            Reason::TimeExceeded => Count::SentTimeExceeded,
+        }
+    }
+}
+
+edges! {
+    /// The error finds its way like any packet.
+    pub enum Next { Lookup => ip4::lookup::NAME }
+}
+
+counters! {
+    /// Errors sent, and packets about which none is sent.
+    pub enum Count {
+        SentNetUnreachable => "sent net unreachable",
+        SentHostUnreachable => "sent host unreachable",
+        SentProtocolUnreachable => "sent protocol unreachable",
+        SentPortUnreachable => "sent port unreachable",
+        SentFragmentationNeeded => "sent fragmentation needed",
+        SentProhibited => "sent administratively prohibited",
+        SentTimeExceeded => "sent time exceeded",
+        Own => "none about the router's own packet",
+        IcmpError => "none about an ICMP error",
+        LaterFragment => "none about a fragment other than the first",
+        LinkMulticast => "none about a link-layer broadcast or multicast",
+        Broadcast => "none about a broadcast or multicast",
+        NoHost => "none to a source that is not one host",
+        Limited => "rate limit",
+        NoAddress => "receiving interface has no address to speak from",
+        NoInterface => "interface is being removed",
+        Malformed => "no IPv4 header",
+        NoReason => "no reason noted",
+        NoHeadroom => "no room for the headers",
+    }
+}
+
+/// What `show trace` tells.
+pub struct Trace {
+    reason: Reason,
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, code) = self.reason.kind_and_code();
+        write!(f, "type {} code {code} {} -> {}", kind.0, self.from, self.to)
+    }
+}
+
+/// The node.
+pub struct Icmp4Error {
+    forwarding: Forwarding,
+    bucket: TokenBucket,
+    id: u16,
+}
+
+impl Icmp4Error {
+    /// Reads interfaces.
+    pub fn new(forwarding: Forwarding) -> Icmp4Error {
+        Icmp4Error { forwarding, bucket: TokenBucket::new(RATE, BURST), id: 0 }
+    }
+}
+
+impl Node for Icmp4Error {
+    const NAME: NodeName = NAME;
+    type Next = Next;
+    type Count = Count;
+    type Trace = Trace;
+
+    fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
+        let Some(reason) = Reason::noted(packet) else { return cx.drop(Count::NoReason) };
+        let Some(&original) = packet.header::<Ipv4>() else { return cx.drop(Count::Malformed) };
+        let Some(interface) = self.forwarding.interfaces.get(packet.meta.rx_interface, &cx.guard()) else {
+            return cx.drop(Count::NoInterface);
+        };
+        if let Some(cause) = forbidden(&original, interface, packet) {
+            return cx.drop(cause);
+        }
+        // RFC 1122 section 3.2.1.3: what was sent to one of our addresses is answered from it; anything else, from the
+        // interface that it came in by.
+        let from = match reason {
+            Reason::PortUnreachable | Reason::ProtocolUnreachable => Some(original.dst()),
+            _ => interface.source_for(original.src()),
+        };
+        let Some(from) = from else { return cx.drop(Count::NoAddress) };
+        if !self.bucket.take(cx.now()) {
+            return cx.drop(Count::Limited);
+        }
+        cx.trace(packet, || Trace { reason, from, to: original.src() });
+        packet.truncate(LONGEST - HEADERS);
+        let mut icmp = reason.header();
+        icmp.set_checksum(icmp::sum(packet).bytes(icmp.as_bytes()).checksum());
+        let quoted = packet.total_len() as u16;
+        let mut ip = Ipv4::new(from, original.src(), IpProtocol::ICMP, icmp::TTL, quoted + Icmp4::LEN as u16);
+        ip.set_tos(TOS.max(original.tos() & 0xe0));
+        self.id = self.id.wrapping_add(1);
+        ip.set_id(self.id);
+        ip.fill_checksum(&[]);
+        if !packet.retreat(HEADERS) {
+            return cx.drop(Count::NoHeadroom);
+        }
+        let Some((ip_there, rest)) = Ipv4::mut_from_prefix(packet.data_mut()).ok() else {
+            return cx.drop(Count::Malformed);
+        };
+        *ip_there = ip;
+        if let Ok((icmp_there, _)) = Icmp4::mut_from_prefix(rest) {
+            *icmp_there = icmp;
+        }
+        packet.mark_l3();
+        packet.meta.table = interface.table;
+        packet.meta.marks |= marks::OWN;
+        packet.meta.flow_hash = 0;
+        cx.count(reason.sent());
+        Next::Lookup
+    }
+}
+
+/// Why no error may be sent about a packet, if none may (RFC 1812 section 4.3.2.7).
+fn forbidden(original: &Ipv4, interface: &Interface, packet: &Packet<'_>) -> Option<Count> {
+    if packet.meta.marks & marks::OWN != 0 {
+        return Some(Count::Own);
+    }
+    if original.is_later_fragment() {
+        return Some(Count::LaterFragment);
+    }
+    if original.protocol() == IpProtocol::ICMP {
+        // A message that is cut off before it says what it is may be one.
+        let kind = packet.data().get(original.header_len()).map(|kind| Icmp4Type(*kind));
+        if kind.is_none_or(Icmp4Type::is_error) {
+            return Some(Count::IcmpError);
+        }
+    }
+    if packet.meta.marks & marks::LINK_MULTICAST != 0 {
+        return Some(Count::LinkMulticast);
+    }
+    if original.dst().is_multicast() || interface.is_broadcast(original.dst()) {
+        return Some(Count::Broadcast);
+    }
+    let source = original.src();
+    let first = source.octets()[0];
+    let host = first != 0 && first != 127 && first < 224 && !interface.is_broadcast(source);
+    (!host).then_some(Count::NoHost)
+}

@@ -1,0 +1,26 @@
+//! IPv4 forwarding (RFC 791, RFC 1812).
+
+pub mod flow_hash;
+pub mod fragment;
+pub mod input;
+pub mod local;
+pub mod lookup;
+pub mod rewrite;
+pub mod tcp_reset;
+
+use crate::forwarding::Forwarding;
+use millrace_engine::Graph;
+
+/// Adds the nodes and the ip4-unicast arc.
+pub fn register(graph: &mut Graph, forwarding: &Forwarding) {
+    graph.node(|_| input::Ip4Input).arc(input::ARC);
+    let tables = forwarding.clone();
+    graph.node(move |_| lookup::Ip4Lookup { forwarding: tables.clone() });
+    let tables = forwarding.clone();
+    graph.node(move |_| rewrite::Ip4Rewrite { forwarding: tables.clone() });
+    let tables = forwarding.clone();
+    graph.node(move |_| fragment::Ip4Fragment { forwarding: tables.clone() });
+    let tables = forwarding.clone();
+    graph.node(move |_| local::Ip4Local { forwarding: tables.clone() });
+    graph.node(|_| tcp_reset::TcpReset::default());
+}
