@@ -115,8 +115,12 @@ pub struct NodeStats {
 pub(crate) struct NodeCounters {
     pub stats: CachePadded<NodeStats>,
     pub reasons: Box<[Counter]>,
-    /// Frames lost to a panic.
+    /// Packets that were lost for each reason; a reason can also be counted without losing one.
+    pub drops: Box<[Counter]>,
+    /// Contained panics.
     pub panics: Counter,
+    /// Packets of their frames.
+    pub panic_drops: Counter,
 }
 
 impl NodeCounters {
@@ -124,7 +128,17 @@ impl NodeCounters {
         NodeCounters {
             stats: CachePadded::default(),
             reasons: (0..reasons).map(|_| Counter::default()).collect(),
+            drops: (0..reasons).map(|_| Counter::default()).collect(),
             panics: Counter::default(),
+            panic_drops: Counter::default(),
+        }
+    }
+
+    /// Counts packets lost for a reason.
+    pub fn lost(&self, reason: usize, n: u64) {
+        if let (Some(count), Some(drops)) = (self.reasons.get(reason), self.drops.get(reason)) {
+            count.add(n);
+            drops.add(n);
         }
     }
 }

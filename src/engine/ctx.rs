@@ -71,9 +71,10 @@ impl<'w, N: Node> Ctx<'w, N> {
     }
 
     /// The way to `error-drop`: counts the cause and gives the edge to return.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub fn drop(&mut self, cause: N::Count) -> N::Next {
-        self.count(cause);
+        self.env.counters.lost(cause.index(), 1);
         if self.tracing {
             self.env.tracer.reason(N::Count::REASONS.get(cause.index()).copied());
         }
@@ -193,8 +194,14 @@ impl<'w, N: Node> Ctx<'w, N> {
     #[inline(always)]
     pub fn trace(&mut self, packet: &Packet<'_>, entry: impl FnOnce() -> N::Trace) {
         if self.tracing && packet.traced() {
-            self.env.tracer.text(&entry());
+            self.record(entry);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record(&mut self, entry: impl FnOnce() -> N::Trace) {
+        self.env.tracer.text(&entry());
     }
 
     /// Whether any packet is being traced; false in the fast loop, where it costs nothing.

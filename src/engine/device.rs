@@ -2,7 +2,7 @@
 
 use crate::frame::{Frame, VECTOR};
 use crate::packet::Packet;
-use crate::pool::{Buffer, Cache, HEADROOM, Meta, Pool};
+use crate::pool::{Buffer, Cache, Meta, Pool};
 use std::io;
 use std::os::fd::RawFd;
 
@@ -107,8 +107,7 @@ impl RxBurst<'_> {
             return None;
         };
         // SAFETY: taken from the free list just now.
-        *unsafe { self.cache.pool().packet(index) }.meta =
-            Meta { offset: HEADROOM as u16, rx_interface: self.interface, ..Meta::default() };
+        *unsafe { self.cache.pool().packet(index) }.meta = Meta::fresh(self.interface);
         Some(index)
     }
 

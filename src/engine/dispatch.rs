@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Env};
 use crate::frame::VECTOR;
 use crate::node::{Node, NodeName, SLOT_HOLD};
-use crate::pool::Pool;
+use crate::pool::Cells;
 
 /// Packets that the prefetch is ahead of the work.
 const AHEAD: usize = 8;
@@ -71,6 +71,8 @@ impl Level {
 #[derive(Clone, Copy)]
 pub(crate) struct How<'a> {
     pub level: Level,
+    /// Whether nothing of the packets is in the caches yet: they come from a device.
+    pub cold: bool,
     /// With tracing: the node's position, and the names of its targets by slot.
     pub trace: Option<(usize, &'a [Option<NodeName>])>,
 }
@@ -100,10 +102,10 @@ impl<N: Node> Run for Instance<N> {
         let cx = &mut Ctx::new(env, false);
         match how.level {
             // SAFETY: `Level::detect` found every feature that the function is compiled for.
-            Level::V4 => unsafe { each_v4(&mut self.0, indices, nexts, cx) },
+            Level::V4 => unsafe { each_v4(&mut self.0, indices, nexts, cx, how.cold) },
             // SAFETY: as above.
-            Level::V3 => unsafe { each_v3(&mut self.0, indices, nexts, cx) },
-            Level::V2 => each(&mut self.0, indices, nexts, cx),
+            Level::V3 => unsafe { each_v3(&mut self.0, indices, nexts, cx, how.cold) },
+            Level::V2 => each(&mut self.0, indices, nexts, cx, how.cold),
         }
     }
 
@@ -118,26 +120,26 @@ impl<N: Node> Run for Instance<N> {
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,movbe,fma,popcnt")]
-fn each_v3<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut Ctx<'_, N>) {
-    each(node, indices, nexts, cx);
+fn each_v3<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut Ctx<'_, N>, cold: bool) {
+    each(node, indices, nexts, cx, cold);
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,movbe,fma,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
-fn each_v4<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut Ctx<'_, N>) {
-    each(node, indices, nexts, cx);
+fn each_v4<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut Ctx<'_, N>, cold: bool) {
+    each(node, indices, nexts, cx, cold);
 }
 
 /// The loop.
 #[inline(always)]
-fn each<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut Ctx<'_, N>) {
-    let pool = cx.env.cache.pool();
-    stages(node, indices, cx);
+fn each<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut Ctx<'_, N>, cold: bool) {
+    let cells = cx.env.cache.pool().cells();
+    stages(node, indices, cx, cold);
     for (i, (&index, next)) in indices.iter().zip(nexts.iter_mut()).enumerate() {
-        if N::STAGES == 0 {
-            prefetch_ahead(pool, indices, i);
+        if N::STAGES == 0 && cold {
+            prefetch_ahead(cells, indices, i);
         }
         // SAFETY: the frame owns the index; this is the only view of it.
-        let mut packet = unsafe { pool.packet(index) };
+        let mut packet = unsafe { cells.packet(index) };
         let to = node.packet(&mut packet, cx);
         *next = cx.resolve(to);
         if N::HOLDS && *next == SLOT_HOLD {
@@ -150,24 +152,24 @@ fn each<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut Ctx<
 
 /// The passes before the last, for nodes whose lookups are to overlap.
 #[inline(always)]
-fn stages<N: Node>(node: &mut N, indices: &[u32], cx: &mut Ctx<'_, N>) {
-    let pool = cx.env.cache.pool();
+fn stages<N: Node>(node: &mut N, indices: &[u32], cx: &mut Ctx<'_, N>, cold: bool) {
+    let cells = cx.env.cache.pool().cells();
     for stage in 0..N::STAGES {
         for (i, &index) in indices.iter().enumerate() {
-            if stage == 0 {
-                prefetch_ahead(pool, indices, i);
+            if stage == 0 && cold {
+                prefetch_ahead(cells, indices, i);
             }
             // SAFETY: as in `each`.
-            let mut packet = unsafe { pool.packet(index) };
+            let mut packet = unsafe { cells.packet(index) };
             node.prefetch(stage, &mut packet, cx);
         }
     }
 }
 
 #[inline(always)]
-fn prefetch_ahead(pool: &Pool, indices: &[u32], i: usize) {
+fn prefetch_ahead(cells: Cells, indices: &[u32], i: usize) {
     if let Some(&index) = indices.get(i + AHEAD) {
-        pool.prefetch(index);
+        cells.prefetch(index);
     }
 }
 
@@ -195,7 +197,7 @@ fn traced<N: Node>(
         // SAFETY: the frame owns the index; this is the only view of it.
         cx.env.tracer.consider(position, &mut unsafe { pool.packet(index) });
     }
-    stages(node, indices, cx);
+    stages(node, indices, cx, true);
     for (&index, next) in indices.iter().zip(nexts.iter_mut()) {
         // SAFETY: as above.
         let mut packet = unsafe { pool.packet(index) };

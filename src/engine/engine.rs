@@ -88,6 +88,8 @@ pub struct ErrorRow {
     pub reason: &'static str,
     /// How often.
     pub count: u64,
+    /// Packets lost by it; the others it counts went on, or ended as they should.
+    pub drops: u64,
 }
 
 /// Where packets came from and went, over all workers or on one.
@@ -281,9 +283,11 @@ impl Engine {
         let mut rows = Vec::new();
         for (at, node) in self.shared.graph.nodes.iter().enumerate() {
             for (i, reason) in node.reasons.iter().enumerate() {
-                rows.push(ErrorRow { node: node.name, reason, count: sum(&|w| w.nodes[at].reasons[i].get()) });
+                let (count, drops) = (sum(&|w| w.nodes[at].reasons[i].get()), sum(&|w| w.nodes[at].drops[i].get()));
+                rows.push(ErrorRow { node: node.name, reason, count, drops });
             }
-            rows.push(ErrorRow { node: node.name, reason: PANIC, count: sum(&|w| w.nodes[at].panics.get()) });
+            let (count, drops) = (sum(&|w| w.nodes[at].panics.get()), sum(&|w| w.nodes[at].panic_drops.get()));
+            rows.push(ErrorRow { node: node.name, reason: PANIC, count, drops });
         }
         rows
     }

@@ -118,15 +118,6 @@ pub trait Edges: Copy + 'static {
     fn chosen(token: Token) -> Self;
 }
 
-/// How bad it is that a counter counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Severity {
-    /// Normal operation, worth a number.
-    Info,
-    /// A packet was lost or refused.
-    Error,
-}
-
 /// The counters of a node; implemented by `counters!` only.
 pub trait Counters: Copy + 'static {
     /// What each counts, in index order, as `show errors` and the metrics print it.

@@ -53,8 +53,10 @@ pub struct Meta {
     pub table: u32,
     /// Bits that the protocols above define and share.
     pub marks: u32,
+    /// Nothing yet. There is no padding anywhere, so that a fresh one is written in whole vectors.
+    pub(crate) reserved: u32,
     /// Room for one feature's own use between two nodes that it owns; others may overwrite it.
-    pub scratch: [u64; 2],
+    pub scratch: [u64; 3],
 }
 
 /// What only some packets need: chains and trace.
@@ -67,6 +69,28 @@ pub(crate) struct Cold {
     pub chain_len: u32,
     /// Number of this packet's trace.
     pub trace: u32,
+}
+
+impl Meta {
+    /// Of an empty packet that came in by `interface`. Every field by itself: a struct copied from a default costs more.
+    #[inline(always)]
+    pub(crate) fn fresh(interface: u32) -> Meta {
+        Meta {
+            offset: HEADROOM as u16,
+            len: 0,
+            flags: 0,
+            l3: 0,
+            features: 0,
+            rx_interface: interface,
+            tx_interface: 0,
+            adjacency: 0,
+            flow_hash: 0,
+            table: 0,
+            marks: 0,
+            reserved: 0,
+            scratch: [0; 3],
+        }
+    }
 }
 
 const _: () = assert!(size_of::<Meta>() == 64 && size_of::<Cold>() == 64 && (CELL / 64) % 2 == 1);
@@ -167,22 +191,20 @@ impl Pool {
         Buffer { pool: self, index }
     }
 
+    /// The arrays' addresses, to be kept in registers over a loop.
+    #[inline(always)]
+    pub(crate) fn cells(&'static self) -> Cells {
+        Cells { pool: self, meta: self.meta, data: self.data }
+    }
+
     /// The packet in a buffer.
     ///
     /// # Safety
     /// The caller owns `index`, and makes no second view of it while this one lives.
     #[inline(always)]
     pub(crate) unsafe fn packet<'a>(&'static self, index: u32) -> Packet<'a> {
-        debug_assert!(index < self.count);
-        // SAFETY: owned indices are below `count`, the length of all three arrays; one view at a time by contract.
-        unsafe {
-            Packet::from_parts(
-                self,
-                index,
-                &mut *self.meta.as_ptr().add(index as usize),
-                self.data.add(index as usize * CELL),
-            )
-        }
+        // SAFETY: the caller's promise.
+        unsafe { self.cells().packet(index) }
     }
 
     /// # Safety
@@ -195,17 +217,6 @@ impl Pool {
         unsafe { &mut *self.cold.as_ptr().add(index as usize) }
     }
 
-    /// Brings the lines that every node touches towards the cache. Harmless for any index.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self, index: u32) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch never faults, whatever the address; wrapping arithmetic makes no claim about it.
-        unsafe {
-            _mm_prefetch(self.meta.as_ptr().wrapping_add(index as usize).cast(), _MM_HINT_T0);
-            _mm_prefetch(self.data.as_ptr().wrapping_add(index as usize * CELL + HEADROOM).cast(), _MM_HINT_T0);
-        }
-    }
-
     #[inline(always)]
     fn mark(&self, index: u32, owned: bool) {
         #[cfg(debug_assertions)]
@@ -214,6 +225,41 @@ impl Pool {
             assert_ne!(was, owned, "buffer {index} {}", if owned { "handed out twice" } else { "freed twice" });
         }
         let _ = (index, owned);
+    }
+}
+
+/// See [`Pool::cells`].
+#[derive(Clone, Copy)]
+pub(crate) struct Cells {
+    pool: &'static Pool,
+    meta: NonNull<Meta>,
+    data: NonNull<u8>,
+}
+
+impl Cells {
+    /// The packet in a buffer.
+    ///
+    /// # Safety
+    /// The caller owns `index`, and makes no second view of it while this one lives.
+    #[inline(always)]
+    pub unsafe fn packet<'a>(self, index: u32) -> Packet<'a> {
+        debug_assert!(index < self.pool.count);
+        let index_ = index as usize;
+        // SAFETY: owned indices are below `count`, the length of all three arrays; one view at a time by contract.
+        unsafe {
+            Packet::from_parts(self.pool, index, &mut *self.meta.as_ptr().add(index_), self.data.add(index_ * CELL))
+        }
+    }
+
+    /// Brings the lines that every node touches towards the cache. Harmless for any index.
+    #[inline(always)]
+    pub fn prefetch(self, index: u32) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch never faults, whatever the address; wrapping arithmetic makes no claim about it.
+        unsafe {
+            _mm_prefetch(self.meta.as_ptr().wrapping_add(index as usize).cast(), _MM_HINT_T0);
+            _mm_prefetch(self.data.as_ptr().wrapping_add(index as usize * CELL + HEADROOM).cast(), _MM_HINT_T0);
+        }
     }
 }
 
@@ -340,7 +386,7 @@ impl Buffer {
 
     #[inline(always)]
     fn reset(mut self) -> Buffer {
-        *self.packet().meta = Meta { offset: HEADROOM as u16, ..Meta::default() };
+        *self.packet().meta = Meta::fresh(0);
         self
     }
 

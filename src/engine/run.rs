@@ -46,7 +46,7 @@ impl Worker {
         let place = &mut self.schedule.places[at];
         let Kind::Node(node) = &mut place.kind else { return };
         let tracing = self.tracer.active(self.now);
-        let how = How { level: self.level, trace: tracing.then_some((at, &*place.names)) };
+        let how = How { level: self.level, cold: place.cold, trace: tracing.then_some((at, &*place.names)) };
         let env = Env {
             cache: &mut self.cache,
             extra: &mut self.extra,
@@ -118,6 +118,7 @@ impl Worker {
     #[cold]
     fn after_panic(&mut self, at: usize, frame: Box<Frame>) {
         let rest: Vec<u32> = left_behind(frame.as_slice(), &self.nexts).collect();
+        self.me().nodes[at].panic_drops.add(rest.len() as u64);
         for index in rest {
             let _ = self.schedule.put(self.shared.drop, index);
         }
@@ -160,7 +161,7 @@ impl Worker {
             match self.shared.punts.push(buffer) {
                 Ok(()) => me.ledger.consumed.add(1),
                 Err(buffer) => {
-                    me.nodes[at].reasons[punt::FULL].add(1);
+                    me.nodes[at].lost(punt::FULL, 1);
                     me.ledger.dropped.add(1);
                     self.cache.free(buffer);
                 }
@@ -232,7 +233,7 @@ impl Worker {
         me.ledger.sent.add(sent as u64);
         if sent < all {
             me.ledger.dropped.add((all - sent) as u64);
-            me.nodes[usize::from(self.shared.tx)].reasons[cause].add((all - sent) as u64);
+            me.nodes[usize::from(self.shared.tx)].lost(cause, (all - sent) as u64);
         }
         // SAFETY: devices copy; all of these are the frame's still, which is given back empty.
         unsafe { self.cache.free_indices(indices) };

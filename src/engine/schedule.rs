@@ -1,7 +1,7 @@
 //! A worker's pending frames: which node runs next, and how its packets are scattered to their nexts.
 
 use crate::arc::SolvedArc;
-use crate::builtin::Builtin;
+use crate::builtin::{Builtin, DEVICE_INPUT};
 use crate::dispatch::{GONE, Nexts, Run, one_way};
 use crate::frame::Frame;
 use crate::graph::{Make, NOWHERE, Solved};
@@ -27,6 +27,8 @@ pub(crate) struct Place {
     /// Name of the target, by slot, for the trace.
     pub names: Box<[Option<NodeName>]>,
     pub arc: Option<(Arc<SolvedArc>, u8)>,
+    /// Whether packets come to it from devices, touched by nobody yet.
+    pub cold: bool,
     /// What waits for it, oldest first: full frames, then the one that is being filled.
     full: VecDeque<Box<Frame>>,
     filling: Box<Frame>,
@@ -43,6 +45,8 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     pub fn new(graph: &Solved, worker: usize) -> Schedule {
+        let first: Vec<NodeName> =
+            graph.edges().into_iter().filter(|(from, _)| *from == DEVICE_INPUT).map(|(_, to)| to).collect();
         let places = graph.nodes.iter().map(|node| Place {
             kind: match &node.make {
                 Make::Node(make) => Kind::Node(make(worker)),
@@ -52,6 +56,7 @@ impl Schedule {
             targets: node.targets.clone().into(),
             names: node.targets.iter().map(|t| graph.nodes.get(usize::from(*t)).map(|n| n.name)).collect(),
             arc: node.arc.and_then(|(number, slot)| Some((graph.arcs.get(number)?.clone(), slot))),
+            cold: first.contains(&node.name),
             full: VecDeque::new(),
             filling: Frame::boxed(),
         });

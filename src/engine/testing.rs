@@ -1,17 +1,18 @@
 //! A node on a bench: packets in, where each went, what it looks like then, what was counted. For the tests beside nodes.
 
-use crate::counters::{InterfaceTable, NodeCounters};
+use crate::arc::{ArcPoint, Feature, SolvedArc, solve};
+use crate::counters::{InterfaceTable, InterfaceTotals, NodeCounters};
 use crate::ctx::{Env, Ledger};
 use crate::dispatch::{GONE, How, Instance, Level, Run, UNTOUCHED};
 use crate::epoch::{self, Participant};
 use crate::memory::HugePages;
-use crate::node::{Counters, Edges, Node, SLOT_CONSUME, SLOT_FIRST};
+use crate::node::{Counters, Edges, Node, NodeName, SLOT_CONSUME, SLOT_FIRST};
 use crate::pool::{Buffer, Cache, Meta, Pool};
-use crate::trace::Tracer;
+use crate::trace::{TraceStore, Tracer};
 use std::sync::Arc;
 
 /// Where a packet went and what it was then.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Out {
     /// The target's name; `drop`, `consumed`, `held` for the edges without one.
     pub next: &'static str,
@@ -21,6 +22,14 @@ pub struct Out {
     pub tx_interface: u32,
     /// The adjacency that was chosen.
     pub adjacency: u32,
+    /// The interface that it came in by, or so it seems now.
+    pub rx_interface: u32,
+    /// The table that it is looked up in.
+    pub table: u32,
+    /// Its marks.
+    pub marks: u32,
+    /// The feature's own room.
+    pub scratch: u64,
 }
 
 /// What a run of a node brought.
@@ -34,6 +43,9 @@ pub struct Outcome {
     pub counts: Vec<(&'static str, u64)>,
 }
 
+/// Buffers that there are.
+const BUFFERS: usize = 4096;
+
 /// One node, alone.
 pub struct Bench<N: Node> {
     node: Instance<N>,
@@ -44,9 +56,13 @@ pub struct Bench<N: Node> {
     ledger: Ledger,
     participant: Participant,
     tracer: Tracer,
+    traces: Arc<TraceStore>,
+    arc: Option<(Arc<SolvedArc>, u8)>,
     extra: Vec<(u8, u32)>,
     /// Nanoseconds that the node takes for the time.
     pub now: u64,
+    /// Bytes of each packet that earlier nodes went past: the current header follows them.
+    pub skip: usize,
     _type: std::marker::PhantomData<N>,
 }
 
@@ -54,7 +70,8 @@ pub struct Bench<N: Node> {
 impl<N: Node> Bench<N> {
     /// A bench for `node`.
     pub fn new(node: N) -> Bench<N> {
-        let pool = Pool::new(1024, HugePages::Off).expect("memory for a test's buffers");
+        let pool = Pool::new(BUFFERS, HugePages::Off).expect("memory for a test's buffers");
+        let traces = Arc::<TraceStore>::default();
         Bench {
             node: Instance::new(node),
             pool,
@@ -63,11 +80,31 @@ impl<N: Node> Bench<N> {
             interfaces: InterfaceTable::new(),
             ledger: Ledger::default(),
             participant: epoch::domain().register(),
-            tracer: Tracer::new(0, 1, Arc::default()),
+            tracer: Tracer::new(0, 1, traces.clone()),
+            traces,
+            arc: None,
             extra: Vec::new(),
             now: 0,
+            skip: 0,
             _type: std::marker::PhantomData,
         }
+    }
+
+    /// Puts the node on an arc, with those of its features that are on for an interface.
+    pub fn arc(&mut self, point: &ArcPoint, features: &[Feature], on: &[(NodeName, u32)]) {
+        let solved = solve(point, features).map_err(|e| e.join("; ")).expect("an order of the features");
+        for (node, interface) in on {
+            let feature = solved.features.iter().position(|f| f == node).expect("a feature of the arc");
+            solved.switch(feature, *interface, true);
+        }
+        self.arc = Some((Arc::new(solved), SLOT_FIRST + N::Next::TARGETS.len() as u8));
+    }
+
+    /// What an interface counted.
+    pub fn interface(&self, interface: u32) -> InterfaceTotals {
+        let mut totals = InterfaceTotals::default();
+        totals.add(self.interfaces.get(interface));
+        totals
     }
 
     /// Runs one packet, received on interface 1, with its current header at byte 0 (marked as the network header).
@@ -77,17 +114,36 @@ impl<N: Node> Bench<N> {
 
     /// Runs a frame of packets (at most 256), each prepared by `meta`.
     pub fn run(&mut self, packets: &[&[u8]], meta: impl Fn(&mut Meta)) -> Outcome {
+        self.run_how(packets, meta, None)
+    }
+
+    /// Runs one packet with a trace: what came of it, and what `show trace` says of it.
+    pub fn traced(&mut self, packet: &[u8], meta: impl Fn(&mut Meta)) -> (Outcome, String) {
+        self.tracer.arm(0, 1, None);
+        let outcome = self.run_how(&[packet], meta, Some((0, &[])));
+        let hop = self.traces.read().pop().and_then(|t| t.hops.into_iter().next());
+        (outcome, hop.map(|h| h.text).unwrap_or_default())
+    }
+
+    fn run_how(
+        &mut self,
+        packets: &[&[u8]],
+        meta: impl Fn(&mut Meta),
+        trace: Option<(usize, &[Option<NodeName>])>,
+    ) -> Outcome {
+        let skip = self.skip;
         let make = |bytes: &&[u8]| {
             let mut buffer = self.pool.alloc().expect("a buffer");
             assert!(buffer.append(bytes, || self.pool.alloc()), "a buffer");
             let mut p = buffer.packet();
+            assert!(p.advance(skip), "the packet is shorter than what is to be skipped");
             p.mark_l3();
             meta(p.meta);
             buffer.into_index()
         };
         let indices: Vec<u32> = packets.iter().map(make).collect();
         let mut nexts = [UNTOUCHED; 256];
-        let how = How { level: Level::detect(), trace: None };
+        let how = How { level: Level::detect(), cold: true, trace };
         let (node, env) = self.parts();
         node.run(&indices, &mut nexts, env, how);
         let pairs: Vec<(u8, u32)> = nexts.iter().copied().zip(indices).collect();
@@ -122,7 +178,7 @@ impl<N: Node> Bench<N> {
             ledger: &self.ledger,
             tracer: &mut self.tracer,
             counters: &self.counters,
-            arc: None,
+            arc: self.arc.as_ref(),
             guard: self.participant.guard(),
             now: self.now,
             worker: 0,
@@ -143,15 +199,34 @@ impl<N: Node> Bench<N> {
             let next = match slot {
                 0 => "drop",
                 SLOT_CONSUME => "consumed",
-                GONE => return Out { next: "held", data: Vec::new(), tx_interface: 0, adjacency: 0 },
-                n => N::Next::TARGETS.get(usize::from(n - SLOT_FIRST)).map_or("nowhere", |t| t.as_str()),
+                GONE => return Out { next: "held", ..Out::default() },
+                n => self.target(n).map_or("nowhere", |t| t.as_str()),
             };
             // SAFETY: the node gave the packet up; the handle frees it.
             let mut buffer: Buffer = unsafe { self.pool.adopt(index) };
             let p = buffer.packet();
             let data = p.segments().flatten().copied().collect();
-            Out { next, data, tx_interface: p.meta.tx_interface, adjacency: p.meta.adjacency }
+            Out {
+                next,
+                data,
+                tx_interface: p.meta.tx_interface,
+                adjacency: p.meta.adjacency,
+                rx_interface: p.meta.rx_interface,
+                table: p.meta.table,
+                marks: p.meta.marks,
+                scratch: p.meta.scratch[0],
+            }
         };
         pairs.into_iter().map(out).collect()
+    }
+
+    /// The node behind a slot: one of its own edges, a feature of its arc, or the arc's end.
+    fn target(&self, slot: u8) -> Option<NodeName> {
+        let own = N::Next::TARGETS.get(usize::from(slot.checked_sub(SLOT_FIRST)?));
+        own.copied().or_else(|| {
+            let (arc, first) = self.arc.as_ref()?;
+            let feature = arc.features.get(usize::from(slot.checked_sub(*first)?));
+            Some(feature.copied().unwrap_or(arc.point.end))
+        })
     }
 }

@@ -184,7 +184,7 @@ impl Worker {
         if shared.up[interface as usize % MAX_INTERFACES].load(Ordering::Relaxed) {
             self.start_frame(interface, frame);
         } else {
-            counters.reasons[input::DOWN].add(n as u64);
+            counters.lost(input::DOWN, n as u64);
             self.schedule.put_frame(shared.drop, frame);
         }
         counters.stats.calls.add(1);

@@ -221,6 +221,8 @@ impl World {
                 (0..self.engine.workers()).map(|w| f(&self.engine.ledger(w))).sum::<u64>()
             };
             let balanced = of(|l| l.received + l.made) == of(|l| l.sent + l.dropped + l.consumed);
+            let causes = self.engine.errors().iter().map(|e| e.drops).sum::<u64>();
+            let balanced = balanced && causes == of(|l| l.dropped);
             (balanced && self.engine.pool().usage().in_use == 0).then_some(())
         });
     }
