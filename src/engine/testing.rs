@@ -1,7 +1,7 @@
 //! A node on a bench: packets in, where each went, what it looks like then, what was counted. For the tests beside nodes.
 
 use crate::arc::{ArcPoint, Feature, SolvedArc, solve};
-use crate::counters::{InterfaceTable, InterfaceTotals, NodeCounters};
+use crate::counters::{Counter, InterfaceTable, InterfaceTotals, NodeCounters};
 use crate::ctx::{Env, Ledger};
 use crate::dispatch::{GONE, How, Instance, Level, Run, UNTOUCHED};
 use crate::epoch::{self, Participant};
@@ -39,12 +39,12 @@ pub struct Outcome {
     pub packets: Vec<Out>,
     /// Packets that the node sent besides.
     pub sent: Vec<Out>,
-    /// Counters that are not zero after this run (since the bench was made), by reason.
+    /// What this run counted, by reason, in the order of their declaration.
     pub counts: Vec<(&'static str, u64)>,
 }
 
 /// Buffers that there are.
-const BUFFERS: usize = 4096;
+const BUFFERS: usize = 2048;
 
 /// One node, alone.
 pub struct Bench<N: Node> {
@@ -52,6 +52,8 @@ pub struct Bench<N: Node> {
     pool: &'static Pool,
     cache: Cache,
     counters: NodeCounters,
+    /// The counters as of the last run.
+    counted: Vec<u64>,
     interfaces: InterfaceTable,
     ledger: Ledger,
     participant: Participant,
@@ -77,6 +79,7 @@ impl<N: Node> Bench<N> {
             pool,
             cache: pool.cache(),
             counters: NodeCounters::new(N::Count::REASONS.len()),
+            counted: Vec::new(),
             interfaces: InterfaceTable::new(),
             ledger: Ledger::default(),
             participant: epoch::domain().register(),
@@ -189,8 +192,11 @@ impl<N: Node> Bench<N> {
     fn outcome(&mut self, packets: Vec<Out>) -> Outcome {
         let extra = std::mem::take(&mut self.extra);
         let sent = self.read(extra);
-        let reasons = N::Count::REASONS.iter().zip(&self.counters.reasons);
-        let counts = reasons.map(|(r, c)| (*r, c.get())).filter(|(_, n)| *n > 0).collect();
+        let now: Vec<u64> = self.counters.reasons.iter().map(Counter::get).collect();
+        let before = self.counted.iter().copied().chain(std::iter::repeat(0));
+        let deltas = now.iter().zip(before).map(|(now, before)| now - before);
+        let counts = N::Count::REASONS.iter().copied().zip(deltas).filter(|(_, n)| *n > 0).collect();
+        self.counted = now;
         Outcome { packets, sent, counts }
     }
 
