@@ -58,7 +58,7 @@ fn programs_get_plain_json_and_yaml() {
 
     assert_eq!(daemon.millctl(&["-o", "json", "show", "neighbors"]).out, "[]\n");
     let yaml = daemon.millctl(&["show", "errors", "-o", "yaml"]).out;
-    assert_eq!(yaml, "- node: ip4-input\n  reason: bad checksum\n  count: 9\n");
+    assert_eq!(yaml, "- node: ip4-input\n  reason: bad checksum\n  count: 9\n  drops: 9\n");
     assert!(daemon.millctl(&["show", "configuration", "-o", "yaml"]).out.starts_with("workers:\n"));
 }
 

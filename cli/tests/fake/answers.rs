@@ -118,7 +118,7 @@ impl Show for Answers {
     }
 
     async fn list_errors(&self, _: Request<ListErrorsRequest>) -> Answer<ListErrorsReply> {
-        let error = ErrorCount { node: "ip4-input".into(), reason: "bad checksum".into(), count: 9 };
+        let error = ErrorCount { node: "ip4-input".into(), reason: "bad checksum".into(), count: 9, drops: 9 };
         ok(ListErrorsReply { errors: vec![error] })
     }
 
