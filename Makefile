@@ -30,8 +30,8 @@ test: packages ## Run all tests
 	cargo build --workspace --bins
 	cargo test --workspace
 
-bench: packages ## Measure, and compare with the recorded baselines
-	cargo run --release -p millrace-perf
+bench: build ## Measure, and compare with the recorded baselines
+	target/release/millrace-perf
 
 lint: packages tools ## Check format, lints, licences and house rules
 	cargo fmt --all --check
