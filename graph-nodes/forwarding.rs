@@ -116,3 +116,41 @@ impl std::ops::Deref for Forwarding {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(addresses: &[(&str, u8)]) -> Interface {
+        let addresses = addresses.iter().map(|(a, len)| (a.parse().unwrap(), *len)).collect();
+        Interface { addresses, ..Interface::default() }
+    }
+
+    #[test]
+    fn whom_an_interface_knows() {
+        let lan = interface(&[("192.168.1.1", 24), ("10.0.0.1", 31), ("10.1.0.1", 32), ("172.16.5.1", 12)]);
+        for (address, neighbour, broadcast, source) in [
+            ("192.168.1.1", true, false, "192.168.1.1"),
+            ("192.168.1.254", true, false, "192.168.1.1"),
+            ("192.168.1.255", false, true, "192.168.1.1"),
+            ("192.168.1.0", false, true, "192.168.1.1"),
+            ("192.168.2.1", false, false, "192.168.1.1"),
+            // RFC 3021: a subnet of 31 bits has two stations and no broadcast address.
+            ("10.0.0.0", true, false, "10.0.0.1"),
+            ("10.0.0.2", false, false, "192.168.1.1"),
+            ("10.1.0.1", true, false, "10.1.0.1"),
+            ("10.1.0.2", false, false, "192.168.1.1"),
+            ("172.31.255.255", false, true, "172.16.5.1"),
+            ("172.16.255.255", true, false, "172.16.5.1"),
+            ("255.255.255.255", false, true, "192.168.1.1"),
+        ] {
+            let at: Ipv4Addr = address.parse().unwrap();
+            let seen = (lan.is_neighbour(at), lan.is_broadcast(at), lan.source_for(at).unwrap().to_string());
+            assert_eq!(seen, (neighbour, broadcast, source.to_owned()), "{address}");
+        }
+        assert!(lan.owns("10.1.0.1".parse().unwrap()) && !lan.owns("10.0.0.0".parse().unwrap()));
+        let everything = interface(&[("10.0.0.1", 0)]);
+        assert!(everything.is_neighbour(Ipv4Addr::new(8, 8, 8, 8)));
+        assert_eq!(interface(&[]).source_for(Ipv4Addr::LOCALHOST), None);
+    }
+}

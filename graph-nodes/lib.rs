@@ -12,3 +12,5 @@ pub mod interface;
 pub mod ip4;
 pub mod marks;
 pub mod rate;
+#[cfg(test)]
+mod testing;

@@ -125,3 +125,98 @@ fn accept_group(packet: &mut Packet<'_>, dst: MacAddr) -> bool {
     }
     dst.is_multicast()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use millrace_engine::testing::Bench;
+
+    const OTHER: [u8; 6] = [2, 0, 0, 0, 9, 9];
+    const GROUP: [u8; 6] = [1, 0, 0x5e, 0, 0, 5];
+    const ALL: [u8; 6] = [0xff; 6];
+
+    fn frame(to: [u8; 6], middle: &[u8]) -> Vec<u8> {
+        [&to[..], &HOST_MAC.0, middle, b"payload"].concat()
+    }
+
+    #[test]
+    fn frames() {
+        let world = World::new();
+        let ours = LAN_MAC.0;
+        let (ip, group, tagged) = ("ip4-input", marks::LINK_MULTICAST, marks::TAGGED);
+        let tag = |control: u16, kind: [u8; 2]| [&[0x81, 0][..], &control.to_be_bytes(), &kind].concat();
+        for (name, frame, next, interface, table, marked, counts) in [
+            ("IPv4 for us", frame(ours, &[8, 0]), ip, LAN, 0, 0, &[][..]),
+            ("ARP for all", frame(ALL, &[8, 6]), "arp-input", LAN, 0, group, &[]),
+            ("IPv4 for a group", frame(GROUP, &[8, 0]), ip, LAN, 0, group, &[]),
+            ("IPv6", frame(ours, &[0x86, 0xdd]), "drop", LAN, 0, 0, &[("unknown EtherType", 1)]),
+            ("802.3 length", frame(ours, &[0, 7]), "drop", LAN, 0, 0, &[("unknown EtherType", 1)]),
+            ("for another", frame(OTHER, &[8, 0]), "drop", LAN, 0, 0, &[("destination MAC is not ours", 1)]),
+            ("VLAN 100", frame(ours, &tag(100, [8, 0])), ip, LAN_100, 7, tagged, &[]),
+            ("VLAN 100, priority 5", frame(ours, &tag(0xa064, [8, 0])), ip, LAN_100, 7, tagged, &[]),
+            ("VLAN 100, ARP", frame(ALL, &tag(100, [8, 6])), "arp-input", LAN_100, 7, tagged | group, &[]),
+            ("VLAN 0 is none (802.1Q 6.9)", frame(ours, &tag(0, [8, 0])), ip, LAN, 0, tagged, &[]),
+            (
+                "unknown VLAN",
+                frame(ours, &tag(101, [8, 0])),
+                "drop",
+                LAN,
+                0,
+                tagged,
+                &[("no sub-interface for the VLAN", 1)],
+            ),
+            (
+                "a VLAN whose interface goes",
+                frame(ours, &tag(200, [8, 0])),
+                "drop",
+                LAN,
+                0,
+                tagged,
+                &[("interface is being removed", 1)],
+            ),
+            (
+                "VLAN 100, for another",
+                frame(OTHER, &tag(100, [8, 0])),
+                "drop",
+                LAN_100,
+                7,
+                tagged,
+                &[("destination MAC is not ours", 1)],
+            ),
+            ("two tags", frame(ours, &tag(100, [0x81, 0])), "drop", LAN_100, 7, tagged, &[("unknown EtherType", 1)]),
+        ] {
+            let mut bench = Bench::new(EthernetInput { forwarding: world.forwarding.clone() });
+            let outcome = bench.one(&frame);
+            assert_eq!(fate(&outcome), (next, counts), "{name}");
+            let out = &outcome.packets[0];
+            assert_eq!((out.rx_interface, out.table, out.marks), (interface, table, marked), "{name}");
+            if !matches!(next, "drop") {
+                assert_eq!(out.data, b"payload", "{name}");
+            }
+            let sub = bench.interface(LAN_100);
+            let expected = if interface == LAN_100 { (1, frame.len() as u64) } else { (0, 0) };
+            assert_eq!((sub.rx_packets, sub.rx_bytes), expected, "{name}: the sub-interface's counters");
+        }
+    }
+
+    #[test]
+    fn runts_and_missing_interfaces() {
+        let mut bench = Bench::new(EthernetInput { forwarding: World::new().forwarding });
+        let whole = frame(LAN_MAC.0, &[8, 0]);
+        let tagged = frame(LAN_MAC.0, &[0x81, 0, 0, 100, 8, 0]);
+        let short: &[_] = &[("shorter than its Ethernet header", 1)];
+        for runt in [&whole[..0], &whole[..13], &tagged[..17]] {
+            assert_eq!(fate(&bench.one(runt)), ("drop", short), "{} bytes", runt.len());
+        }
+        let outcome = bench.run(&[&whole], |meta| meta.rx_interface = 77);
+        assert_eq!(fate(&outcome), ("drop", &[("interface is being removed", 1)][..]));
+    }
+
+    #[test]
+    fn trace() {
+        let mut bench = Bench::new(EthernetInput { forwarding: World::new().forwarding });
+        let (_, text) = bench.traced(&frame(LAN_MAC.0, &[0x81, 0, 0, 100, 8, 0]), |meta| meta.rx_interface = LAN);
+        assert_eq!(text, "02:00:00:00:01:0a -> 02:fe:00:00:00:01 vlan 100 type vlan");
+    }
+}

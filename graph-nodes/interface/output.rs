@@ -36,3 +36,22 @@ impl Node for InterfaceOutput {
         cx.start_arc(packet, interface, Next::Tx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millrace_engine::Feature;
+    use millrace_engine::testing::Bench;
+
+    #[test]
+    fn features_of_the_interface_that_the_packet_leaves_by() {
+        const FEATURE: NodeName = NodeName::new("feature");
+        let mut bench = Bench::new(InterfaceOutput);
+        let feature = Feature { arc: ARC.name, node: FEATURE, after: &[], before: &[] };
+        bench.arc(&ARC, &[feature], &[(FEATURE, 2)]);
+        for (interface, next) in [(1, "interface-tx"), (2, "feature"), (3, "interface-tx")] {
+            let outcome = bench.run(&[b"frame"], |meta| meta.tx_interface = interface);
+            assert_eq!(outcome.packets[0].next, next, "interface {interface}");
+        }
+    }
+}

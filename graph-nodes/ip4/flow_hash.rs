@@ -20,3 +20,48 @@ fn mix(mut x: u64) -> u64 {
     x = (x ^ x >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     x ^ x >> 33
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn fragments_of_a_packet_share_their_path() {
+        let whole = udp(HOST, PEER);
+        let first = udp_with(HOST, PEER, 10, |h| h.more_fragments = true);
+        let later = udp_with(HOST, PEER, 40, |h| h.fragment_offset = 9.try_into().unwrap());
+        assert_eq!(of(&first), of(&later));
+        assert_ne!(of(&whole), of(&first), "ports count where all packets have them");
+        assert_ne!(of(b"short"), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_names_the_flow_decides_and_nothing_else(
+            src: u32, dst: u32, ports: [u8; 4], ttl: u8, id: u16, other in 0_usize..12, bit in 0_u32..8
+        ) {
+            let packet = |change: &dyn Fn(&mut Vec<u8>)| {
+                let mut packet = udp_with(src.to_be_bytes(), dst.to_be_bytes(), 20, |_| {});
+                packet[20..24].copy_from_slice(&ports);
+                change(&mut packet);
+                of(&packet)
+            };
+            let flow = packet(&|_| {});
+            prop_assert_ne!(flow, 0);
+            prop_assert_eq!(flow, packet(&|p| {
+                p[8] = ttl;
+                p[4..6].copy_from_slice(&id.to_be_bytes());
+                p[30] ^= 0xff;
+            }));
+            // A single bit of addresses or ports makes another flow, which the mixing tells apart at once.
+            prop_assert_ne!(flow, packet(&|p| p[12 + other] ^= 1 << bit));
+        }
+
+        #[test]
+        fn any_bytes(packet: Vec<u8>) {
+            prop_assert_ne!(of(&packet), 0);
+        }
+    }
+}

@@ -124,3 +124,78 @@ fn special(kind: AdjacencyKind, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Ip4Loo
     reason.note(packet);
     Next::IcmpError
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use millrace_engine::testing::Bench;
+
+    fn reason_of(packet: &millrace_engine::testing::Out) -> (u8, u8) {
+        let [kind, code, ..] = packet.scratch.to_le_bytes();
+        (kind, code)
+    }
+
+    #[test]
+    fn by_kind_of_route() {
+        let mut bench = Bench::new(Ip4Lookup { forwarding: World::new().forwarding });
+        for (name, to, next, adjacency, interface, count) in [
+            ("a neighbour", PEER, "ip4-rewrite", TO_PEER, WAN, None),
+            ("the longest prefix wins", [203, 0, 113, 11], "ip4-glean", WAN_SUBNET, WAN, None),
+            ("a next hop without MAC", [198, 51, 100, 50], "ip4-arp", TO_STRANGER, WAN, None),
+            ("ourselves", LAN_IP, "ip4-local", OURS, 0, None),
+            ("everyone", [255; 4], "ip4-local", OURS, 0, None),
+            ("no route", [8, 8, 8, 8], "icmp4-error", NO_ROUTE, 0, Some("no route")),
+            ("blackhole", [198, 51, 100, 1], "drop", BLACKHOLE, 0, Some("blackhole route")),
+            ("unreachable", [198, 51, 100, 17], "icmp4-error", UNREACHABLE, 0, Some("unreachable route")),
+            ("prohibit", [198, 51, 100, 33], "icmp4-error", PROHIBIT, 0, Some("prohibit route")),
+            ("no such adjacency", [198, 51, 100, 65], "drop", 99, 0, Some("adjacency is being removed")),
+        ] {
+            let outcome = bench.one(&udp(HOST, to));
+            let counts: Vec<_> = count.map(|c| (c, 1)).into_iter().collect();
+            assert_eq!(fate(&outcome), (next, &counts[..]), "{name}");
+            let out = &outcome.packets[0];
+            assert_eq!((out.adjacency, out.tx_interface), (adjacency, interface), "{name}");
+            assert_eq!(out.data, udp(HOST, to), "{name}: unchanged");
+            // RFC 1812 section 5.2.7.1: which code says what.
+            let code = match name {
+                "no route" => (3, 0),
+                "unreachable" => (3, 1),
+                "prohibit" => (3, 13),
+                _ => continue,
+            };
+            assert_eq!(reason_of(out), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn in_the_packets_table() {
+        let mut bench = Bench::new(Ip4Lookup { forwarding: World::new().forwarding });
+        let outcome = bench.run(&[&udp(HOST, PEER)], |meta| meta.table = 5);
+        assert_eq!(fate(&outcome), ("icmp4-error", &[("no route", 1)][..]), "a table that is not there");
+        assert_eq!(fate(&bench.one(b"short")), ("drop", &[("no IPv4 header", 1)][..]));
+    }
+
+    #[test]
+    fn flows_keep_their_path_and_are_shared_out() {
+        let mut bench = Bench::new(Ip4Lookup { forwarding: World::new().forwarding });
+        let packets: Vec<_> = (0..200).map(|n| udp([192, 168, 2, n], [172, 16, 0, 1])).collect();
+        let frame: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+        let once = bench.run(&frame, |_| {}).packets;
+        assert_eq!(bench.run(&frame, |_| {}).packets, once, "the same flow goes the same way");
+        let first = once.iter().filter(|out| out.adjacency == TO_PEER).count();
+        assert!((60..140).contains(&first), "{first} of 200 flows on one of two paths");
+        assert!(once.iter().all(|out| out.next == "ip4-rewrite"));
+        // A hash that is there already decides.
+        let forced: Vec<u32> =
+            (2..6).map(|hash| bench.run(&frame[..1], |meta| meta.flow_hash = hash).packets[0].adjacency).collect();
+        assert_eq!(forced, [TO_PEER, TO_LAN_100, TO_PEER, TO_LAN_100]);
+    }
+
+    #[test]
+    fn trace() {
+        let mut bench = Bench::new(Ip4Lookup { forwarding: World::new().forwarding });
+        let (_, text) = bench.traced(&udp(HOST, PEER), |_| {});
+        assert_eq!(text, "table 0 destination 203.0.113.10 adjacency 1");
+    }
+}

@@ -133,3 +133,107 @@ fn too_big(mtu: u16, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Ip4Rewrite>) -> N
     }
     Next::Fragment
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use etherparse::Ipv4Header;
+    use millrace_engine::testing::{Bench, Outcome};
+
+    fn rewritten(adjacency: u32, marks: u32, packet: &[u8]) -> Outcome {
+        let mut world = World::new();
+        world.adjacency(20, neighbour(PEER_MAC, PEER, 600));
+        let mut bench = Bench::new(Ip4Rewrite { forwarding: world.forwarding });
+        bench.run(&[packet], |meta| (meta.adjacency, meta.marks) = (adjacency, marks))
+    }
+
+    #[test]
+    fn a_header_in_front_and_a_hop_less() {
+        for (name, change) in [
+            ("plain", (|_| {}) as fn(&mut Ipv4Header)),
+            ("last hop but one", |h| h.time_to_live = 2),
+            ("options", |h| h.options = [0x94, 4, 0, 0].into()),
+            ("don't fragment", |h| h.dont_fragment = true),
+        ] {
+            let packet = udp_with(HOST, PEER, 1000, change);
+            let outcome = rewritten(TO_PEER, 0, &packet);
+            assert_eq!(fate(&outcome), ("interface-output", &[][..]), "{name}");
+            assert_eq!(outcome.packets[0].tx_interface, WAN, "{name}");
+            // RFC 1812 section 5.3.1; the checksum follows by RFC 1624.
+            let lower = udp_with(HOST, PEER, 1000, |h| {
+                change(h);
+                h.time_to_live -= 1;
+            });
+            assert_eq!(bytes(&outcome), [&wan_header(PEER_MAC)[..], &lower].concat(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_vlan_tag() {
+        let outcome = rewritten(TO_LAN_100, marks::OWN, &udp(HOST, PEER));
+        assert_eq!(fate(&outcome), ("interface-output", &[][..]));
+        assert_eq!(bytes(&outcome)[12..18], [0x81, 0, 0, 100, 8, 0]);
+        assert_eq!(bytes(&outcome)[18..], udp(HOST, PEER), "what the router sends itself keeps its time to live");
+        assert_eq!(outcome.packets[0].tx_interface, LAN_100);
+    }
+
+    #[test]
+    fn what_is_not_sent_on_as_it_is() {
+        let with = |bytes, change: fn(&mut Ipv4Header)| udp_with(HOST, PEER, bytes, change);
+        let expired = |ttl: u8| udp_with(HOST, PEER, 10, |h| h.time_to_live = ttl);
+        let too_big = "longer than the MTU and may not be fragmented";
+        let ttl = |packet: &[u8]| packet[8];
+        for (name, packet, marks, next, reason, count, ttl_after) in [
+            // RFC 1812 section 5.3.1.
+            ("time to live 1", expired(1), 0, "icmp4-error", Some((11, 0, 0)), Some("time to live ran out"), 1),
+            ("time to live 0", expired(0), 0, "icmp4-error", Some((11, 0, 0)), Some("time to live ran out"), 0),
+            ("our own with time to live 1", expired(1), marks::OWN, "interface-output", None, None, 1),
+            // 600 bytes fit, 601 don't (RFC 791 section 3.2, RFC 1191 section 4).
+            ("fits exactly", with(572, |_| {}), 0, "interface-output", None, None, 63),
+            ("one byte too many", with(573, |_| {}), 0, "ip4-fragment", None, None, 63),
+            ("our own, too long", with(573, |_| {}), marks::OWN, "ip4-fragment", None, None, 64),
+            (
+                "too long, time to live 1",
+                with(573, |h| h.time_to_live = 1),
+                0,
+                "icmp4-error",
+                Some((11, 0, 0)),
+                Some("time to live ran out"),
+                1,
+            ),
+            (
+                "too long, don't fragment",
+                with(573, |h| h.dont_fragment = true),
+                0,
+                "icmp4-error",
+                Some((3, 4, 600)),
+                Some(too_big),
+                64,
+            ),
+        ] {
+            let outcome = rewritten(20, marks, &packet);
+            let counts: Vec<_> = count.map(|c| (c, 1)).into_iter().collect();
+            assert_eq!(fate(&outcome), (next, &counts[..]), "{name}");
+            let out = &outcome.packets[0];
+            let [kind, code, low, high, ..] = out.scratch.to_le_bytes();
+            if let Some(reason) = reason {
+                assert_eq!((kind, code, u16::from_le_bytes([low, high])), reason, "{name}");
+            }
+            let ip = out.data.get(if next == "interface-output" { 14.. } else { 0.. }).unwrap();
+            parsed(ip);
+            assert_eq!(ttl(ip), ttl_after, "{name}: time to live");
+            let own = marks & marks::OWN != 0 || next == "ip4-fragment";
+            assert_eq!(out.marks & marks::OWN != 0, own, "{name}: counted down once");
+        }
+    }
+
+    #[test]
+    fn adjacencies_that_changed_meanwhile() {
+        let gone: &[_] = &[("adjacency is being removed", 1)];
+        for adjacency in [OURS, TO_STRANGER, 99] {
+            assert_eq!(fate(&rewritten(adjacency, 0, &udp(HOST, PEER))), ("drop", gone), "adjacency {adjacency}");
+        }
+        assert_eq!(fate(&rewritten(TO_PEER, 0, b"short")), ("drop", &[("no IPv4 header", 1)][..]));
+    }
+}
