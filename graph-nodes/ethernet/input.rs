@@ -56,6 +56,24 @@ impl Node for EthernetInput {
 
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
+        let interface = self.forwarding.interfaces.get(packet.meta.rx_interface, &cx.guard());
+        let Some(interface) = interface else { return cx.drop(Count::NoInterface) };
+        let Some(header) = packet.header::<Ethernet>() else { return cx.drop(Count::Short) };
+        let (for_us, ether_type) = (header.dst == interface.mac, header.ether_type());
+        if !for_us || ether_type == EtherType::VLAN {
+            return self.uncommon(packet, cx);
+        }
+        cx.trace(packet, || Trace { header: *header, vlan: None });
+        let _ = packet.advance(Ethernet::LEN);
+        packet.meta.table = interface.table;
+        by_type(ether_type, cx)
+    }
+}
+
+impl EthernetInput {
+    /// A frame with a tag, for a group, or for somebody else.
+    #[cold]
+    fn uncommon(&self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let Some(&header) = packet.header::<Ethernet>() else { return cx.drop(Count::Short) };
         let Some(interface) = self.forwarding.interfaces.get(packet.meta.rx_interface, &cx.guard()) else {
             return cx.drop(Count::NoInterface);
@@ -71,10 +89,7 @@ impl Node for EthernetInput {
         }
         by_type(header.ether_type(), cx)
     }
-}
 
-impl EthernetInput {
-    #[cold]
     fn tagged(&self, packet: &mut Packet<'_>, header: Ethernet, cx: &mut Ctx<'_, Self>) -> Next {
         let interfaces = &self.forwarding.interfaces;
         let Some(&tag) = packet.header::<Vlan>() else { return cx.drop(Count::Short) };

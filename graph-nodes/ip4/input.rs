@@ -83,11 +83,22 @@ impl Node for Ip4Input {
     }
 }
 
-/// Not 0/8, 127/8, multicast, reserved or broadcast (RFC 1812 section 5.3.7). Without branches.
+/// Whether hosts have addresses that begin with this byte: not 0/8, 127/8, multicast, reserved or broadcast
+/// (RFC 1812 section 5.3.7).
+static HOSTS: [bool; 256] = {
+    let mut hosts = [true; 256];
+    let mut first = 224;
+    while first < 256 {
+        hosts[first] = false;
+        first += 1;
+    }
+    (hosts[0], hosts[127]) = (false, false);
+    hosts
+};
+
 #[inline(always)]
 fn is_host(address: u32) -> bool {
-    let first = address >> 24;
-    (first.wrapping_sub(1) < 223) & (first != 127)
+    HOSTS[(address >> 24) as usize]
 }
 
 /// Why a packet is refused, if it is: one with options may be fine after all.
