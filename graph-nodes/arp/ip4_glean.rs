@@ -144,3 +144,91 @@ fn released(packet: &mut Packet<'_>, why: Release, cx: &mut Ctx<'_, Ip4Glean>) -
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arp::ArpEvent;
+    use crate::arp::hold::PATIENCE;
+    use crate::testing::*;
+    use millrace_engine::Waker;
+    use millrace_engine::testing::{Bench, Outcome};
+
+    const NEW: Ip = [203, 0, 113, 30];
+
+    fn test() -> (World, ArpEvents, Bench<Ip4Glean>) {
+        let (world, events) = (World::new(), ArpEvents::new(Waker::new().unwrap()));
+        let bench = Bench::new(Ip4Glean::new(world.forwarding.clone(), events.clone()));
+        (world, events, bench)
+    }
+
+    fn send(bench: &mut Bench<Ip4Glean>, to: &[Ip]) -> Outcome {
+        let packets: Vec<_> = to.iter().map(|to| udp(HOST, *to)).collect();
+        let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+        bench.run(&packets, |meta| (meta.rx_interface, meta.adjacency) = (LAN, WAN_SUBNET))
+    }
+
+    #[test]
+    fn a_station_that_is_found_gets_its_packets() {
+        let (mut world, events, mut bench) = test();
+        let outcome = send(&mut bench, &[NEW, STRANGER, NEW]);
+        assert_eq!((bench.held(), &outcome.counts[..]), (3, &[("packets held for their destination", 3)][..]));
+        let wanted = |address: Ip| Some(ArpEvent::Wanted { interface: WAN, address: address.into() });
+        assert_eq!([events.pop(), events.pop(), events.pop()], [wanted(NEW), wanted(STRANGER), None]);
+        assert_eq!(bench.tick(), Outcome::default());
+        // Its adjacency and route come first, then its MAC address.
+        world.route("203.0.113.20/32", Target::Adjacency(TO_STRANGER));
+        assert_eq!(bench.tick(), Outcome::default(), "on its way");
+        world.adjacency(TO_STRANGER, neighbour(STRANGER_MAC, STRANGER, 1500));
+        let outcome = bench.tick();
+        assert_eq!(outcome.counts, [("packets sent on after a wait", 1)]);
+        let out = &outcome.sent[0];
+        assert_eq!((out.next, out.adjacency, &out.data), ("ip4-rewrite", TO_STRANGER, &udp(HOST, STRANGER)));
+        assert_eq!(bench.held(), 2, "others wait on");
+    }
+
+    #[test]
+    fn without_an_answer_the_senders_hear_of_it() {
+        let (_world, _events, mut bench) = test();
+        send(&mut bench, &[NEW]);
+        bench.run(&[&udp(WAN_IP, NEW)], |meta| (meta.adjacency, meta.marks) = (WAN_SUBNET, marks::OWN));
+        bench.now = PATIENCE;
+        let outcome = bench.tick();
+        let nexts: Vec<_> = outcome.sent.iter().map(|out| out.next).collect();
+        assert_eq!(
+            (nexts, &outcome.counts[..]),
+            (vec!["icmp4-error", "drop"], &[("destination does not answer", 2)][..])
+        );
+        assert_eq!(outcome.sent[0].scratch.to_le_bytes()[..2], [3, 1]);
+        assert_eq!((bench.held(), bench.wants_tick()), (0, false));
+    }
+
+    #[test]
+    fn routes_that_changed_meanwhile_are_looked_up_again() {
+        for (name, target) in [
+            ("a blackhole", Target::Adjacency(BLACKHOLE)),
+            ("no adjacency", Target::Adjacency(99)),
+            ("a load-balance", Target::LoadBalance(1)),
+            ("a neighbour elsewhere", Target::Adjacency(TO_LAN_100)),
+        ] {
+            let (mut world, _events, mut bench) = test();
+            send(&mut bench, &[NEW]);
+            world.route("203.0.113.30/32", target);
+            assert_eq!(bench.tick().sent[0].next, "ip4-lookup", "{name}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_gives_way_and_broken_ones_are_counted() {
+        let (_world, _events, mut bench) = test();
+        let outcome = send(&mut bench, &[NEW; 9]);
+        let full = ("too many packets wait for the destination; the oldest is dropped", 1);
+        assert_eq!(outcome.counts, [("packets held for their destination", 9), full]);
+        assert_eq!(outcome.sent[0].next, "drop");
+        assert_eq!(fate(&bench.one(b"short")), ("drop", &[("no IPv4 header", 1)][..]));
+        let outcome = bench.run(&[&udp(HOST, NEW)], |meta| meta.adjacency = 99);
+        assert_eq!(fate(&outcome), ("drop", &[("adjacency is being removed", 1)][..]));
+        let (_, text) = bench.traced(&udp(HOST, NEW), |meta| meta.adjacency = WAN_SUBNET);
+        assert_eq!(text, "interface 2 destination 203.0.113.30");
+    }
+}
