@@ -1,1 +1,54 @@
-//! Devices.
+//! Devices: what moves packets between the engine and the world, behind one trait.
+//!
+//! [`open`] turns a [`Spec`] into a [`Device`], which control keeps: it hands out the queues that workers poll and send by,
+//! and answers for link, address, MTU and statistics. When a device is missing, or went away, control waits for
+//! [`link_watch`] to say that something changed and opens it again.
+//!
+//! | file | what |
+//! |---|---|
+//! | `device` `spec` | the trait, and what can be opened |
+//! | `af_packet` | a network device of the kernel, by packet sockets |
+//! | `tap` | a device that the kernel sees and we are the wire of |
+//! | `pcap` | capture files |
+//! | `loopback` | no wire at all |
+//! | `generator` | the built-in source and sink of traffic |
+//! | `segment` | undoing what peers leave to their hardware: checksums and segmentation |
+//! | `netlink` | network devices of the kernel: looking them up, changing them, hearing of changes |
+//! | `pace` `counts` `sys` | a packet rate; statistics; system calls |
+
+mod af_packet;
+mod counts;
+mod device;
+mod generator;
+mod loopback;
+mod netlink;
+mod pace;
+mod pcap;
+mod segment;
+mod spec;
+mod sys;
+mod tap;
+
+pub use device::{Device, Info, Link, OpenError, QueuePair, derived_mac};
+pub use netlink::{LinkWatch, link_watch};
+pub use pcap::{FileError, Frames as PcapFrames, Writer as PcapWriter};
+pub use spec::{
+    AddressRange, Flow, FrameSize, Frames, Generator, Order, PortRange, Protocol, Rate, Repeat, Spec, Stream,
+};
+
+/// Opens a device for the interface that the operator calls `name`.
+///
+/// # Errors
+/// [`OpenError::Missing`] when the device isn't there and may come later, [`OpenError::Refused`] when it will not work as
+/// specified.
+pub fn open(spec: &Spec, name: &str) -> Result<Box<dyn Device>, OpenError> {
+    Ok(match spec {
+        Spec::AfPacket { device, queues } => Box::new(af_packet::AfPacket::open(device, *queues)?),
+        Spec::Tap { device, queues } => Box::new(tap::Tap::open(device, *queues, name)?),
+        Spec::Pcap { read, write, repeat, rate } => {
+            Box::new(pcap::Pcap::open(read.as_deref(), write.as_deref(), *repeat, *rate, name)?)
+        }
+        Spec::Loopback => Box::new(loopback::Loopback::open(name)),
+        Spec::Generator(generator) => Box::new(generator::Device::open(generator, name)?),
+    })
+}

@@ -1,0 +1,197 @@
+//! Making the packets of a stream.
+
+use crate::spec::{Flow, FrameSize, Order, Protocol, mix};
+use millrace_wire::IpProtocol;
+use millrace_wire::checksum::{Sum, icmp4, pseudo_header4};
+
+/// Bytes of a packet that differ from packet to packet; the rest is [`BODY`].
+pub(super) const LINE: usize = 64;
+/// The longest packet: a frame of 9238 bytes without its check sequence.
+pub(super) const LONGEST: usize = 9234;
+
+/// Payload by position in the packet, so that a piece that went astray shows.
+pub(super) static BODY: [u8; LONGEST] = {
+    let mut body = [0; LONGEST];
+    let mut at = 0;
+    while at < LONGEST {
+        body[at] = at as u8;
+        at += 1;
+    }
+    body
+};
+
+/// Twelve sizes in the proportions of IMIX, mixed.
+const IMIX: [u16; 12] = [64, 594, 64, 64, 594, 64, 1518, 64, 594, 64, 594, 64];
+
+/// What is wrong with a flow.
+pub(super) fn valid(flow: &Flow) -> Result<(), &'static str> {
+    let (low, high) = match flow.size {
+        FrameSize::Fixed(n) => (n, n),
+        FrameSize::Range(low, high) => (low, high),
+        FrameSize::Imix => (64, 1518),
+    };
+    let ordered = flow.source.first <= flow.source.last
+        && flow.destination.first <= flow.destination.last
+        && flow.source_ports.first <= flow.source_ports.last
+        && flow.destination_ports.first <= flow.destination_ports.last
+        && low <= high;
+    match () {
+        () if !ordered => Err("a range of a stream ends before it begins"),
+        () if low < 64 || usize::from(high) > LONGEST + 4 => {
+            Err("the size of a frame is not between 64 and 9238 bytes")
+        }
+        () if flow.vlan.is_some_and(|id| id > 4094) => Err("the VLAN of a stream is above 4094"),
+        () => Ok(()),
+    }
+}
+
+/// The values that a stream steps through, each range by itself.
+pub(super) struct Ranges {
+    /// First value and number of values: source, destination, source port, destination port, size.
+    ranges: [(u64, u64); 5],
+    imix: bool,
+    random: Option<u64>,
+}
+
+/// The values of one packet.
+struct Values {
+    source: u32,
+    destination: u32,
+    source_port: u16,
+    destination_port: u16,
+    /// Bytes of the frame with its check sequence.
+    size: usize,
+}
+
+impl Ranges {
+    /// `seed` makes the random order of this stream and queue differ from that of others.
+    pub fn new(flow: &Flow, seed: u64) -> Ranges {
+        let span = |first: u64, last: u64| (first, last - first + 1);
+        let size = match flow.size {
+            FrameSize::Fixed(n) => span(n.into(), n.into()),
+            FrameSize::Range(low, high) => span(low.into(), high.into()),
+            FrameSize::Imix => (0, IMIX.len() as u64),
+        };
+        let number = |a: std::net::Ipv4Addr| u64::from(a.to_bits());
+        Ranges {
+            ranges: [
+                span(number(flow.source.first), number(flow.source.last)),
+                span(number(flow.destination.first), number(flow.destination.last)),
+                span(flow.source_ports.first.into(), flow.source_ports.last.into()),
+                span(flow.destination_ports.first.into(), flow.destination_ports.last.into()),
+                size,
+            ],
+            imix: flow.size == FrameSize::Imix,
+            random: (flow.order == Order::Random).then_some(seed),
+        }
+    }
+
+    /// After how many packets the sequence comes again; for a random one, how many different packets there are.
+    pub fn period(&self) -> u64 {
+        self.ranges.iter().fold(1, |all, (_, count)| {
+            let step = if self.random.is_some() { *count } else { count / gcd(all, *count) };
+            all.saturating_mul(step)
+        })
+    }
+
+    /// Bytes in the buffer of every packet, if they all have the same length.
+    pub fn fixed_len(&self) -> Option<usize> {
+        let [.., (size, count)] = self.ranges;
+        (!self.imix && count == 1).then(|| size as usize - 4)
+    }
+
+    fn values(&self, position: u64) -> Values {
+        let mut field = 0;
+        let [source, destination, source_port, destination_port, size] = self.ranges.map(|(first, count)| {
+            field += 1;
+            match self.random {
+                // A new number for each field of each packet, by position, so that it can be had in any order.
+                Some(seed) => {
+                    let n = mix(seed ^ mix(position.wrapping_mul(8).wrapping_add(field)));
+                    first + ((u128::from(n) * u128::from(count)) >> 64) as u64
+                }
+                None => first + position % count,
+            }
+        });
+        let size = if self.imix { IMIX.get(size as usize).copied().map_or(64, usize::from) } else { size as usize };
+        Values {
+            source: source as u32,
+            destination: destination as u32,
+            source_port: source_port as u16,
+            destination_port: destination_port as u16,
+            size,
+        }
+    }
+
+    /// Writes the first bytes of the packet at `position` of the stream; the length of the packet.
+    pub fn build(&self, flow: &Flow, destination_mac: [u8; 6], position: u64, line: &mut [u8; LINE]) -> usize {
+        let values = self.values(position);
+        let len = values.size - 4;
+        *line = *BODY.first_chunk().unwrap_or(&[0; LINE]);
+        let mut at = 0;
+        let mut put = |bytes: &[u8]| {
+            line[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+            at
+        };
+        put(&destination_mac);
+        put(&flow.source_mac);
+        if let Some(id) = flow.vlan {
+            put(&[0x81, 0x00]);
+            put(&id.to_be_bytes());
+        }
+        let l3 = put(&[0x08, 0x00]);
+        let (protocol, header) = match flow.protocol {
+            Protocol::Udp => (IpProtocol::UDP, 8),
+            Protocol::Tcp => (IpProtocol::TCP, 20),
+            Protocol::Icmp => (IpProtocol(1), 8),
+        };
+        put(&[0x45, 0]);
+        put(&((len - l3) as u16).to_be_bytes());
+        put(&(position as u16).to_be_bytes());
+        put(&[0, 0, 64, protocol.0, 0, 0]);
+        put(&values.source.to_be_bytes());
+        let l4 = put(&values.destination.to_be_bytes());
+        let (sport, dport) = (values.source_port.to_be_bytes(), values.destination_port.to_be_bytes());
+        let l4_len = (len - l4) as u16;
+        let checksum_at = match flow.protocol {
+            Protocol::Udp => {
+                put(&[sport, dport, l4_len.to_be_bytes(), [0, 0]].concat());
+                l4 + 6
+            }
+            Protocol::Tcp => {
+                put(&[sport, dport].concat());
+                // Sequence number by position, data offset 5, ACK, a full window.
+                put(&(position as u32).to_be_bytes());
+                put(&[0, 0, 0, 1, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
+                l4 + 16
+            }
+            Protocol::Icmp => {
+                // Echo request (RFC 792), identifier 1, sequence number by position.
+                put(&[8, 0, 0, 0, 0, 1]);
+                put(&(position as u16).to_be_bytes());
+                l4 + 2
+            }
+        };
+        debug_assert_eq!(at, l4 + header);
+        let sum = Sum::of(&line[l3..l4]).checksum();
+        line[l3 + 10..l3 + 12].copy_from_slice(&sum.to_be_bytes());
+        let front = &line[l4..len.min(LINE)];
+        let rest = BODY.get(LINE..len).unwrap_or_default();
+        let sum = match flow.protocol {
+            Protocol::Icmp if rest.is_empty() => icmp4(front),
+            Protocol::Icmp => Sum::of(front).bytes(rest).checksum(),
+            _ => {
+                pseudo_header4(values.source, values.destination, protocol, l4_len).bytes(front).bytes(rest).checksum()
+            }
+        };
+        // RFC 768: a UDP checksum of zero would say that there is none. For the others both mean the same.
+        let sum = if sum == 0 && flow.protocol == Protocol::Udp { 0xffff } else { sum };
+        line[checksum_at..checksum_at + 2].copy_from_slice(&sum.to_be_bytes());
+        len
+    }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,101 @@
+//! The transmit queue of a generator: counts, and verifies if asked to.
+
+use super::build::LONGEST;
+use super::{Counts, count};
+use millrace_engine::device::{TxBurst, TxQueue};
+use millrace_wire::IpProtocol;
+use millrace_wire::checksum::{Sum, pseudo_header4};
+use std::io;
+use std::sync::Arc;
+
+pub(super) struct Sink {
+    /// Where packets in several buffers are put together, if they are to be verified.
+    whole: Option<Box<[u8]>>,
+    counts: Arc<Counts>,
+}
+
+/// What a look at a packet finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    Good,
+    BadIp,
+    BadTransport,
+    /// Lengths that contradict each other.
+    Malformed,
+    /// Not IPv4, a fragment, or a transport without a checksum that we know.
+    NotCheckable,
+}
+
+impl Sink {
+    pub fn new(check: bool, counts: Arc<Counts>) -> Sink {
+        Sink { whole: check.then(|| vec![0; LONGEST + 64].into()), counts }
+    }
+}
+
+impl TxQueue for Sink {
+    #[inline]
+    fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
+        let all = burst.len();
+        self.counts.add(count::SINK, all as u64);
+        if let Some(whole) = &mut self.whole {
+            let mut bytes = 0;
+            for at in 0..all {
+                let Some(packet) = burst.packet(at) else { break };
+                bytes += packet.total_len() as u64;
+                let verdict = if packet.chained() {
+                    let len = packet.copy_to(whole);
+                    verify(whole.get(..len).unwrap_or_default())
+                } else {
+                    verify(packet.data())
+                };
+                match verdict {
+                    Verdict::Good => {}
+                    Verdict::BadIp => self.counts.add(count::BAD_IP, 1),
+                    Verdict::BadTransport => self.counts.add(count::BAD_TRANSPORT, 1),
+                    Verdict::Malformed => self.counts.add(count::MALFORMED, 1),
+                    Verdict::NotCheckable => self.counts.add(count::UNCHECKED, 1),
+                }
+            }
+            self.counts.add(count::SINK_CHECKED_BYTES, bytes);
+        }
+        Ok(all)
+    }
+}
+
+/// Verifies the checksums of an Ethernet frame with IPv4 in it.
+pub(super) fn verify(frame: &[u8]) -> Verdict {
+    let mut l3 = 14;
+    while matches!(frame.get(l3 - 2..l3), Some([0x81, 0x00] | [0x88, 0xa8])) && l3 < 22 {
+        l3 += 4;
+    }
+    match frame.get(l3 - 2..l3) {
+        Some([0x08, 0x00]) => {}
+        Some(_) => return Verdict::NotCheckable,
+        None => return Verdict::Malformed,
+    }
+    let Some(ip) = frame.get(l3..) else { return Verdict::Malformed };
+    let Some(&[first, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3]) = ip.first_chunk()
+    else {
+        return Verdict::Malformed;
+    };
+    let (header, total) = (usize::from(first & 15) * 4, usize::from(u16::from_be_bytes([l0, l1])));
+    let parts = ip.get(..total).and_then(|ip| ip.split_at_checked(header)).filter(|_| first >> 4 == 4 && header >= 20);
+    let Some((ip, transport)) = parts else { return Verdict::Malformed };
+    if !Sum::of(ip).is_ok() {
+        return Verdict::BadIp;
+    }
+    if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
+        return Verdict::NotCheckable;
+    }
+    let (source, destination) = (u32::from_be_bytes([s0, s1, s2, s3]), u32::from_be_bytes([d0, d1, d2, d3]));
+    let pseudo = |protocol| pseudo_header4(source, destination, protocol, transport.len() as u16);
+    let sum = match protocol {
+        1 => Sum::of(transport),
+        6 => pseudo(IpProtocol::TCP).bytes(transport),
+        // RFC 768: the sender made no checksum.
+        17 if transport.get(6..8) == Some(&[0, 0]) => return Verdict::NotCheckable,
+        17 => pseudo(IpProtocol::UDP).bytes(transport),
+        _ => return Verdict::NotCheckable,
+    };
+    if sum.is_ok() { Verdict::Good } else { Verdict::BadTransport }
+}

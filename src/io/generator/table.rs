@@ -1,0 +1,139 @@
+//! The packets of a stream, ready to be copied.
+
+use super::build::{BODY, LINE, Ranges};
+use crate::spec::Flow;
+use millrace_engine::device::RxBurst;
+
+/// Packets in a table: at least, and at most. (At 64 bytes a packet, 4 MiB and 64 MiB.)
+const LEAST: u64 = 1 << 16;
+const MOST: u64 = 1 << 20;
+
+/// The first bytes of a packet: a cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([u8; LINE]);
+
+/// The length of every packet.
+enum Lens {
+    /// 60 bytes, the smallest Ethernet frame without its check sequence: copied as a whole by one fixed-size copy.
+    Smallest,
+    All(usize),
+    Each(Vec<u16>),
+}
+
+/// A share of a stream's packets, and where in it we are.
+pub(super) struct Table {
+    flow: Flow,
+    ranges: Ranges,
+    lines: Vec<Line>,
+    lens: Lens,
+    mac: [u8; 6],
+    /// Share `share.0` of `share.1`.
+    share: (u64, u64),
+    /// The next line.
+    at: usize,
+    /// How many packets of this share were built.
+    filled: u64,
+    /// The sequence is longer than the table, which is then filled anew as it is used up.
+    refill: bool,
+}
+
+impl Table {
+    pub fn new(flow: &Flow, seed: u64, share: (usize, usize), mac: [u8; 6]) -> Table {
+        let random = flow.order == crate::spec::Order::Random;
+        let ranges = Ranges::new(flow, seed);
+        let period = ranges.period();
+        let (len, refill) = match period {
+            _ if random => (period.checked_next_power_of_two().unwrap_or(MOST).clamp(LEAST, MOST), false),
+            0..=MOST => (period * LEAST.div_ceil(period), false),
+            _ => (LEAST, true),
+        };
+        let lens = match ranges.fixed_len() {
+            Some(60) => Lens::Smallest,
+            Some(len) => Lens::All(len),
+            None => Lens::Each(vec![0; len as usize]),
+        };
+        let mut table = Table {
+            flow: flow.clone(),
+            ranges,
+            lines: vec![Line([0; LINE]); len as usize],
+            lens,
+            mac: flow.destination_mac.unwrap_or(mac),
+            share: (share.0 as u64, share.1 as u64),
+            at: 0,
+            filled: 0,
+            refill,
+        };
+        table.fill(len as usize);
+        table
+    }
+
+    /// Builds the next `n` packets, from the line on that was used up first.
+    fn fill(&mut self, n: usize) {
+        for _ in 0..n {
+            let at = (self.filled % self.lines.len() as u64) as usize;
+            let position = self.filled.wrapping_mul(self.share.1).wrapping_add(self.share.0);
+            let Some(line) = self.lines.get_mut(at) else { return };
+            let len = self.ranges.build(&self.flow, self.mac, position, &mut line.0);
+            if let Lens::Each(lens) = &mut self.lens
+                && let Some(slot) = lens.get_mut(at)
+            {
+                *slot = len as u16;
+            }
+            self.filled += 1;
+        }
+    }
+
+    /// Sends to another address from now on, if it is the interface's that it sends to.
+    pub fn set_mac(&mut self, mac: [u8; 6]) {
+        if self.flow.destination_mac.is_none() {
+            self.mac = mac;
+            for line in &mut self.lines {
+                line.0[..6].copy_from_slice(&mac);
+            }
+        }
+    }
+
+    /// Gives the burst at most `most` packets; how many.
+    #[inline]
+    pub fn give(&mut self, most: usize, burst: &mut RxBurst<'_>) -> usize {
+        let mut given = 0;
+        while given < most {
+            let end = self.lines.len().min(self.at + most - given);
+            let lines = self.lines.get(self.at..end).unwrap_or_default();
+            let n = match &self.lens {
+                Lens::Smallest => lines.iter().take_while(|l| push_smallest(l, burst)).count(),
+                Lens::All(len) => lines.iter().take_while(|line| push(line, *len, burst)).count(),
+                Lens::Each(lens) => {
+                    let lens = lens.get(self.at..end).unwrap_or_default();
+                    lines.iter().zip(lens).take_while(|(line, len)| push(line, usize::from(**len), burst)).count()
+                }
+            };
+            given += n;
+            self.at += n;
+            if self.at == self.lines.len() {
+                self.at = 0;
+            } else if given < most {
+                // The burst is full, or there is no buffer left.
+                break;
+            }
+        }
+        if self.refill {
+            self.fill(given);
+        }
+        given
+    }
+}
+
+#[inline(always)]
+fn push_smallest(line: &Line, burst: &mut RxBurst<'_>) -> bool {
+    line.0.first_chunk::<60>().is_some_and(|bytes| burst.push_fixed(bytes))
+}
+
+#[inline]
+fn push(line: &Line, len: usize, burst: &mut RxBurst<'_>) -> bool {
+    match BODY.get(LINE..len) {
+        Some(rest) => burst.push(&[&line.0, rest]),
+        None => line.0.get(..len).is_some_and(|bytes| burst.push(&[bytes])),
+    }
+}

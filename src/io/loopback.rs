@@ -1,0 +1,60 @@
+//! `loopback`: an interface without a wire. Its link is always up; what is sent to it counts as sent and ends there, and
+//! nothing is ever received from it (RFC 1122 section 3.2.1.3(g) has loopback traffic stay in the host).
+
+use crate::device::{ANY_MTU, Device, Info, Link, QueuePair, derived_mac};
+use millrace_engine::device::{TxBurst, TxQueue};
+use std::io;
+use std::ops::RangeInclusive;
+
+pub(crate) struct Loopback {
+    mac: [u8; 6],
+}
+
+impl Loopback {
+    pub fn open(name: &str) -> Loopback {
+        Loopback { mac: derived_mac(name) }
+    }
+}
+
+struct Swallow;
+
+impl TxQueue for Swallow {
+    fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
+        Ok(burst.len())
+    }
+}
+
+impl Device for Loopback {
+    fn queues(&mut self, count: usize) -> io::Result<Vec<QueuePair>> {
+        Ok((0..count).map(|_| QueuePair { rx: None, tx: Some(Box::new(Swallow)) }).collect())
+    }
+
+    fn link(&self) -> Link {
+        Link::Up
+    }
+
+    fn mac(&self) -> Option<[u8; 6]> {
+        Some(self.mac)
+    }
+
+    fn set_mac(&mut self, mac: [u8; 6]) -> io::Result<()> {
+        self.mac = mac;
+        Ok(())
+    }
+
+    fn mtu_range(&self) -> RangeInclusive<u32> {
+        ANY_MTU
+    }
+
+    fn set_mtu(&mut self, _mtu: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn stats(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
+    fn info(&self) -> Info {
+        Info { driver: "loopback", ..Info::default() }
+    }
+}
