@@ -101,12 +101,12 @@ fn adjacencies() -> [(u32, Adjacency); 9] {
 impl World {
     pub fn new() -> World {
         let forwarding = Forwarding::new();
-        for (index, interface) in interfaces() {
-            forwarding.interfaces.set(&domain(), index, interface).unwrap();
-        }
         let (routes, reader) = Lpm4::with_groups(64).unwrap();
         forwarding.fibs.set(&domain(), 0, reader).unwrap();
         let mut world = World { forwarding, routes };
+        for (index, interface) in interfaces() {
+            world.interface(index, interface);
+        }
         for (index, adjacency) in adjacencies() {
             world.adjacency(index, adjacency);
         }
@@ -130,6 +130,10 @@ impl World {
         }
         world.route("172.16.0.0/12", Target::LoadBalance(1));
         world
+    }
+
+    pub fn interface(&mut self, index: u32, interface: Interface) {
+        self.forwarding.interfaces.set(&domain(), index, interface).unwrap();
     }
 
     pub fn adjacency(&mut self, index: u32, adjacency: Adjacency) {

@@ -90,3 +90,78 @@ impl Node for Icmp4EchoReply {
         Next::Lookup
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use etherparse::{IcmpEchoHeader, Icmpv4Header, Icmpv4Type, Ipv4Header};
+    use millrace_engine::testing::Bench;
+
+    const REQUEST: Icmpv4Type = Icmpv4Type::EchoRequest(IcmpEchoHeader { id: 7, seq: 3 });
+
+    #[test]
+    fn the_request_turned_round() {
+        for (name, data, change) in [
+            ("usual", 56, (|_| {}) as fn(&mut Ipv4Header)),
+            ("no data", 0, |_| {}),
+            ("odd length", 57, |_| {}),
+            ("over several buffers", 8000, |_| {}),
+            ("over several buffers, odd", 5001, |_| {}),
+            ("the longest", 65_507, |_| {}),
+            ("don't fragment", 56, |h| h.dont_fragment = true),
+            ("last hop", 56, |h| h.time_to_live = 1),
+            ("type of service", 56, |h| (h.dscp, h.ecn) = (46.try_into().unwrap(), 1.try_into().unwrap())),
+            ("options, which are left out", 56, |h| h.options = [0x94, 4, 0, 0, 1, 1, 1, 0].into()),
+            ("options, over several buffers", 4001, |h| h.options = [1; 40].into()),
+        ] {
+            let data: Vec<u8> = (0..data).map(|at| (at * 7) as u8).collect();
+            let request = icmp_with(HOST, LAN_IP, REQUEST, &data, change);
+            let outcome = Bench::new(Icmp4EchoReply::default()).one(&request);
+            assert_eq!(fate(&outcome), ("ip4-lookup", &[("echo replies sent", 1)][..]), "{name}");
+            let (ip, message) = parsed(bytes(&outcome));
+            // RFC 1122 section 3.2.2.6: from the address that was asked, with all the data.
+            assert_eq!((ip.source, ip.destination, ip.time_to_live), (LAN_IP, HOST, 64), "{name}");
+            let mut asked = header(HOST, LAN_IP);
+            change(&mut asked);
+            assert_eq!((ip.dscp, ip.ecn, ip.dont_fragment), (asked.dscp, asked.ecn, asked.dont_fragment), "{name}");
+            assert!(ip.options.is_empty(), "{name}");
+            assert_eq!(checksum(message), 0, "{name}: ICMP checksum");
+            let (icmp, echoed) = Icmpv4Header::from_slice(message).unwrap();
+            assert_eq!(icmp.icmp_type, Icmpv4Type::EchoReply(IcmpEchoHeader { id: 7, seq: 3 }), "{name}");
+            assert!(echoed == data, "{name}: data");
+            assert_eq!(outcome.packets[0].marks, marks::OWN, "{name}");
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let wrong = |packet: Vec<u8>, at: usize| {
+            let mut packet = packet;
+            packet[at] ^= 1;
+            packet
+        };
+        for (name, packet, reason) in [
+            ("one bit of the data", wrong(echo(HOST, LAN_IP, &[0; 9]), 30), "ICMP checksum is wrong"),
+            ("one bit in the last buffer", wrong(echo(HOST, LAN_IP, &[0; 5000]), 5020), "ICMP checksum is wrong"),
+            (
+                "an echo reply",
+                { icmp_with(HOST, LAN_IP, Icmpv4Type::EchoReply(IcmpEchoHeader { id: 7, seq: 3 }), &[], |_| {}) },
+                "no echo request",
+            ),
+            ("cut off", echo(HOST, LAN_IP, &[])[..27].to_vec(), "no echo request"),
+            ("no ICMP header", echo(HOST, LAN_IP, &[])[..20].to_vec(), "no echo request"),
+            ("less than a header", vec![0x45; 19], "no echo request"),
+            ("more header than packet", broken(echo(HOST, LAN_IP, &[]), |p| p[0] = 0x4f), "no echo request"),
+        ] {
+            let outcome = Bench::new(Icmp4EchoReply::default()).one(&packet);
+            assert_eq!(fate(&outcome), ("drop", &[(reason, 1)][..]), "{name}");
+        }
+    }
+
+    #[test]
+    fn trace() {
+        let (_, text) = Bench::new(Icmp4EchoReply::default()).traced(&echo(HOST, LAN_IP, b""), |_| {});
+        assert_eq!(text, "to 192.168.1.10 id 7 sequence 3");
+    }
+}

@@ -247,3 +247,7 @@ fn forbidden(original: &Ipv4, interface: &Interface, packet: &Packet<'_>) -> Opt
     let host = first != 0 && first != 127 && first < 224 && !interface.is_broadcast(source);
     (!host).then_some(Count::NoHost)
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

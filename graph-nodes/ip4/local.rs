@@ -96,11 +96,11 @@ impl Node for Ip4Local {
             || interface.is_some_and(|i| i.is_broadcast(header.dst()));
         cx.trace(packet, || Trace { protocol, broadcast });
         match protocol {
-            IpProtocol::ICMP => icmp(packet, header, broadcast, cx),
+            IpProtocol::ICMP => icmp_message(packet, header, broadcast, cx),
             // RFC 1122 section 3.2.2: no error about a broadcast, and RFC 9293 section 3.9.2.3 none by TCP.
             _ if broadcast => cx.drop(Count::Broadcast),
             IpProtocol::TCP => Next::TcpReset,
-            IpProtocol::UDP => udp(packet, header, cx),
+            IpProtocol::UDP => udp_datagram(packet, header, cx),
             _ => {
                 cx.count(Count::UnknownProtocol);
                 Reason::ProtocolUnreachable.note(packet);
@@ -134,7 +134,7 @@ fn has_source_route(mut options: &[u8]) -> bool {
     false
 }
 
-fn icmp(packet: &mut Packet<'_>, header: Ipv4, broadcast: bool, cx: &mut Ctx<'_, Ip4Local>) -> Next {
+fn icmp_message(packet: &mut Packet<'_>, header: Ipv4, broadcast: bool, cx: &mut Ctx<'_, Ip4Local>) -> Next {
     let message = packet.data().get(header.header_len()..).and_then(|m| Icmp4::ref_from_prefix(m).ok());
     let Some(kind) = message.map(|(icmp, _)| icmp.kind()) else { return cx.drop(Count::BadIcmp) };
     match kind {
@@ -153,7 +153,7 @@ fn icmp(packet: &mut Packet<'_>, header: Ipv4, broadcast: bool, cx: &mut Ctx<'_,
     }
 }
 
-fn udp(packet: &mut Packet<'_>, header: Ipv4, cx: &mut Ctx<'_, Ip4Local>) -> Next {
+fn udp_datagram(packet: &mut Packet<'_>, header: Ipv4, cx: &mut Ctx<'_, Ip4Local>) -> Next {
     let datagram = packet.data().get(header.header_len()..).and_then(|d| Udp::ref_from_prefix(d).ok());
     let Some((len, sum)) = datagram.map(|(udp, _)| (udp.datagram_len(), udp.checksum())) else {
         return cx.drop(Count::BadUdp);
@@ -179,4 +179,146 @@ fn sum_behind(packet: &Packet<'_>, header: usize, sum: checksum::Sum) -> checksu
     let mut segments = packet.segments();
     let first = segments.next().and_then(|s| s.get(header..)).unwrap_or(&[]);
     segments.fold(sum.bytes(first), checksum::Sum::bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use etherparse::icmpv4::{DestUnreachableHeader, TimeExceededCode, TimestampMessage};
+    use etherparse::{IcmpEchoHeader, Icmpv4Type, IpNumber, Ipv4Header};
+    use millrace_engine::testing::Bench;
+
+    const ALL: Ip = [255; 4];
+    const SUBNET: Ip = [192, 168, 1, 255];
+
+    fn icmp_to(to: Ip, kind: &Icmpv4Type) -> Vec<u8> {
+        icmp_with(HOST, to, kind.clone(), &[7; 28], |_| {})
+    }
+
+    fn of_protocol(protocol: u8, to: Ip) -> Vec<u8> {
+        udp_with(HOST, to, 10, |h| h.protocol = IpNumber(protocol))
+    }
+
+    fn options(options: &[u8]) -> Vec<u8> {
+        let mut padded = [0; 40];
+        padded[..options.len()].copy_from_slice(options);
+        udp_with(HOST, LAN_IP, 10, |h: &mut Ipv4Header| h.options = padded.into())
+    }
+
+    #[test]
+    fn by_protocol() {
+        let ids = IcmpEchoHeader { id: 1, seq: 1 };
+        let (echo_reply, echo_node) = (Icmpv4Type::EchoReply(ids), "icmp4-echo-reply");
+        let echo_request = Icmpv4Type::EchoRequest(ids);
+        let unreachable = Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::Port);
+        let exceeded = Icmpv4Type::TimeExceeded(TimeExceededCode::TtlExceededInTransit);
+        let timestamp = Icmpv4Type::TimestampRequest(TimestampMessage {
+            id: 1,
+            seq: 1,
+            originate_timestamp: 0,
+            receive_timestamp: 0,
+            transmit_timestamp: 0,
+        });
+        let (punted, broadcast) = ("ICMP messages for the control plane", "broadcast for no service");
+        let (bad_icmp, bad_udp) =
+            ("ICMP message is too short or its checksum wrong", "UDP length or checksum is wrong");
+        let flip = |mut packet: Vec<u8>, at: usize| {
+            packet[at] ^= 1;
+            packet
+        };
+        let no_sum = |mut packet: Vec<u8>| {
+            packet[26..28].fill(0);
+            packet
+        };
+        let udp_len = |len: u8| {
+            let mut packet = udp(HOST, LAN_IP);
+            packet[25] = len;
+            packet
+        };
+        for (name, packet, next, reason) in [
+            ("echo request", icmp_to(LAN_IP, &echo_request), echo_node, None),
+            ("echo request to our other side", icmp_to(WAN_IP, &echo_request), echo_node, None),
+            ("echo reply", icmp_to(LAN_IP, &echo_reply), "error-punt", Some(punted)),
+            ("unreachable", icmp_to(LAN_IP, &unreachable), "error-punt", Some(punted)),
+            ("time exceeded", icmp_to(LAN_IP, &exceeded), "error-punt", Some(punted)),
+            ("echo reply, one bit wrong", flip(icmp_to(LAN_IP, &echo_reply), 40), "drop", Some(bad_icmp)),
+            ("ICMP of 7 bytes", icmp_to(LAN_IP, &echo_request)[..27].to_vec(), "drop", Some(bad_icmp)),
+            // RFC 1122 section 3.2.2.
+            ("timestamp", icmp_to(LAN_IP, &timestamp), "drop", Some("ICMP message of a type that is not ours")),
+            // RFC 1122 section 3.2.2.6.
+            ("echo to all", icmp_to(ALL, &echo_request), "drop", Some("echo request to a broadcast address")),
+            ("echo to the subnet", icmp_to(SUBNET, &echo_request), "drop", Some("echo request to a broadcast address")),
+            // RFC 1122 section 4.1.3.1.
+            ("a closed port", udp(HOST, LAN_IP), "icmp4-error", Some("UDP port is closed")),
+            ("without a checksum", no_sum(udp(HOST, LAN_IP)), "icmp4-error", Some("UDP port is closed")),
+            ("over several buffers", udp_with(HOST, LAN_IP, 5001, |_| {}), "icmp4-error", Some("UDP port is closed")),
+            ("bytes behind the datagram", no_sum(udp_len(10)), "icmp4-error", Some("UDP port is closed")),
+            // RFC 1122 section 4.1.3.4.
+            ("UDP, one bit wrong", flip(udp(HOST, LAN_IP), 30), "drop", Some(bad_udp)),
+            ("UDP in buffers, one bit wrong", flip(udp_with(HOST, LAN_IP, 5001, |_| {}), 5020), "drop", Some(bad_udp)),
+            ("UDP length of 7", udp_len(7), "drop", Some(bad_udp)),
+            ("UDP length beyond the packet", udp_len(19), "drop", Some(bad_udp)),
+            ("UDP of 7 bytes", udp(HOST, LAN_IP)[..27].to_vec(), "drop", Some(bad_udp)),
+            ("DHCP", udp([0; 4], ALL), "drop", Some(broadcast)),
+            ("UDP to the subnet", udp(HOST, SUBNET), "drop", Some(broadcast)),
+            ("TCP", tcp(HOST, LAN_IP, b"", |t| t.syn = true), "tcp-reset", None),
+            ("TCP to all", tcp(HOST, ALL, b"", |t| t.syn = true), "drop", Some(broadcast)),
+            // RFC 1122 section 3.2.2.1.
+            ("unknown protocol", of_protocol(132, LAN_IP), "icmp4-error", Some("unknown protocol")),
+            ("unknown protocol to all", of_protocol(132, ALL), "drop", Some(broadcast)),
+        ] {
+            let outcome = Bench::new(Ip4Local { forwarding: World::new().forwarding }).one(&packet);
+            let counts: Vec<_> = reason.map(|r| (r, 1)).into_iter().collect();
+            assert_eq!(fate(&outcome), (next, &counts[..]), "{name}");
+            assert_eq!(bytes(&outcome), packet, "{name}: unchanged");
+            if next == "icmp4-error" {
+                let code = if reason == Some("UDP port is closed") { 3 } else { 2 };
+                assert_eq!(outcome.packets[0].scratch.to_le_bytes()[..2], [3, code], "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn before_the_protocol() {
+        let own_source = "source address is our own";
+        let fragment = |change: fn(&mut Ipv4Header)| udp_with(HOST, LAN_IP, 16, change);
+        let route = "source route is not followed";
+        for (name, packet, next, reason) in [
+            // RFC 1122 section 3.2.1.3.
+            ("from the address that it is for", udp(LAN_IP, LAN_IP), "drop", own_source),
+            ("from our other side", udp(WAN_IP, LAN_IP), "drop", own_source),
+            ("from the subnet's broadcast", udp(SUBNET, LAN_IP), "drop", own_source),
+            ("first fragment", fragment(|h| h.more_fragments = true), "drop", "fragment for the router itself"),
+            (
+                "last fragment",
+                fragment(|h| h.fragment_offset = 1.try_into().unwrap()),
+                "drop",
+                "fragment for the router itself",
+            ),
+            // RFC 7126 sections 4.3.5 and 4.4.5.
+            ("loose source route", options(&[131, 7, 4, 1, 2, 3, 4]), "drop", route),
+            ("strict source route behind others", options(&[1, 0x94, 4, 0, 0, 137, 3, 4]), "drop", route),
+            ("record route", options(&[7, 7, 4, 0, 0, 0, 0]), "icmp4-error", "UDP port is closed"),
+            ("no source route behind the end", options(&[0, 131, 3, 4]), "icmp4-error", "UDP port is closed"),
+            ("an option without length", options(&[1, 7, 0, 131]), "icmp4-error", "UDP port is closed"),
+            ("less than a header", vec![0x45; 19], "drop", "no IPv4 header"),
+            ("more header than packet", broken(udp(HOST, LAN_IP), |p| p[0] = 0x4f), "drop", "no IPv4 header"),
+        ] {
+            let outcome = Bench::new(Ip4Local { forwarding: World::new().forwarding }).one(&packet);
+            assert_eq!(fate(&outcome), (next, &[(reason, 1)][..]), "{name}");
+        }
+    }
+
+    #[test]
+    fn marks_decide_too() {
+        let mut bench = Bench::new(Ip4Local { forwarding: World::new().forwarding });
+        let ours = echo(LAN_IP, LAN_IP, b"to myself");
+        let outcome = bench.run(&[&ours], |meta| meta.marks = marks::OWN);
+        assert_eq!(fate(&outcome), ("icmp4-echo-reply", &[][..]));
+        let outcome = bench.run(&[&udp(HOST, LAN_IP)], |meta| meta.marks = marks::LINK_MULTICAST);
+        assert_eq!(fate(&outcome), ("drop", &[("broadcast for no service", 1)][..]));
+        let (_, text) = bench.traced(&udp(HOST, SUBNET), |meta| meta.rx_interface = LAN);
+        assert_eq!(text, "udp broadcast");
+    }
 }
