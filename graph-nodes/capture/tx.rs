@@ -42,3 +42,23 @@ impl Node for CaptureTx {
         cx.next_feature(packet)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interface::output::ARC;
+    use crate::testing::{LAN, WAN, fate};
+    use millrace_engine::testing::Bench;
+    use millrace_engine::{Feature, Waker};
+
+    #[test]
+    fn by_the_interface_that_the_frame_leaves_by() {
+        let captures = Captures::new(Waker::new().unwrap());
+        let mut bench = Bench::new(CaptureTx { captures: captures.clone() });
+        bench.arc(&ARC, &[Feature { arc: ARC.name, node: NAME, after: &[], before: &[] }], &[]);
+        let outcome = bench.run(&[b"frame"], |meta| (meta.rx_interface, meta.tx_interface) = (LAN, WAN));
+        assert_eq!(fate(&outcome), ("interface-tx", &[("frames copied", 1)][..]));
+        let copy = captures.pop().unwrap();
+        assert_eq!((copy.interface, copy.direction, &copy.bytes[..]), (WAN, Direction::Tx, &b"frame"[..]));
+    }
+}

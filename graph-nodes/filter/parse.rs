@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 const DEEPEST: usize = 64;
 
 const PRIMITIVES: &str =
-    "arp, ip, icmp, tcp, udp, proto, host, net, port (the last three also with src or dst), vlan, not or (";
+    "one of arp, ip, icmp, tcp, udp, proto, host, net, port (the last three also with src or dst), vlan, not or (";
 
 /// A word and where it begins, in characters from 1.
 type Word<'t> = (usize, &'t str);
@@ -96,7 +96,7 @@ impl<'t> Parser<'t> {
             "vlan" => self.vlan(),
             _ => match named(word) {
                 Some(protocol) => Ok(Expr::Protocol(protocol)),
-                None => Err(error(at, format!("expected one of {PRIMITIVES}; found {word}"))),
+                None => Err(error(at, format!("expected {PRIMITIVES}; found {word}"))),
             },
         }
     }

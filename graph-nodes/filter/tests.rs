@@ -1,1 +1,143 @@
+use super::*;
+use crate::testing::*;
+use proptest::prelude::*;
 
+fn filter(text: &str) -> Filter {
+    text.parse().unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+fn frame(middle: &[u8], packet: &[u8]) -> Vec<u8> {
+    [&[2; 12], middle, packet].concat()
+}
+
+#[test]
+fn what_is_chosen() {
+    let arp: Vec<u8> = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &[2; 6], &HOST, &[0; 6], &LAN_IP].concat();
+    let frames = [
+        ("udp", frame(&[8, 0], &udp(HOST, PEER))),
+        ("tcp", frame(&[8, 0], &tcp(PEER, HOST, b"", |_| {}))),
+        ("icmp", frame(&[8, 0], &echo(HOST, LAN_IP, b""))),
+        ("later", frame(&[8, 0], &udp_with(HOST, PEER, 10, |h| h.fragment_offset = 1.try_into().unwrap()))),
+        (
+            "options",
+            frame(&[8, 0], &{
+                let mut header = header(PEER, HOST);
+                header.options = [1; 8].into();
+                packet(&header, &udp(PEER, HOST)[20..])
+            }),
+        ),
+        ("arp", frame(&[8, 6], &arp)),
+        ("vlan", frame(&[0x81, 0, 0xe0, 100, 8, 0], &udp(HOST, PEER))),
+        ("vlan-arp", frame(&[0x81, 0, 0, 200, 8, 6], &arp)),
+        ("ip6", frame(&[0x86, 0xdd], &[0x60; 40])),
+        ("short", vec![2; 13]),
+    ];
+    for (text, chosen) in [
+        ("", "udp tcp icmp later options arp vlan vlan-arp ip6 short"),
+        ("ip", "udp tcp icmp later options vlan"),
+        ("arp", "arp vlan-arp"),
+        ("udp", "udp later options vlan"),
+        ("tcp", "tcp"),
+        ("icmp", "icmp"),
+        ("proto 6", "tcp"),
+        ("proto icmp", "icmp"),
+        ("proto 132", ""),
+        ("host 203.0.113.10", "udp tcp later options vlan"),
+        ("src host 203.0.113.10", "tcp options"),
+        ("dst host 203.0.113.10", "udp later vlan"),
+        ("host 192.168.1.1", "icmp arp vlan-arp"),
+        ("net 192.168.1.0/24", "udp tcp icmp later options arp vlan vlan-arp"),
+        ("dst net 192.168.0.0/16", "tcp icmp options arp vlan-arp"),
+        ("net 0.0.0.0/0", "udp tcp icmp later options arp vlan vlan-arp"),
+        ("port 7", "udp options vlan"),
+        ("src port 40000", "udp tcp options vlan"),
+        ("dst port 80", "tcp"),
+        ("vlan", "vlan vlan-arp"),
+        ("vlan 100", "vlan"),
+        ("vlan and arp", "vlan-arp"),
+        ("not ip", "arp vlan-arp ip6 short"),
+        ("! ip and !arp", "ip6 short"),
+        // From left to right, as tcpdump has it.
+        ("arp or udp and vlan 100", "vlan"),
+        ("arp or (udp and vlan 100)", "arp vlan vlan-arp"),
+        ("tcp || icmp && host 192.168.1.1", "icmp"),
+        ("not (arp or ip)", "ip6 short"),
+        ("not arp or ip", "udp tcp icmp later options vlan ip6 short"),
+        ("not not tcp", "tcp"),
+        ("(((tcp)))", "tcp"),
+    ] {
+        let filter = filter(text);
+        let got: Vec<_> = frames.iter().filter(|(_, f)| filter.matches(Layer::Ethernet, f)).map(|(n, _)| *n).collect();
+        assert_eq!(got.join(" "), chosen, "{text}");
+    }
+}
+
+#[test]
+fn from_any_header_on() {
+    let packet = udp(HOST, PEER);
+    assert!(filter("udp and port 7 and src host 192.168.1.10").matches(Layer::Ip, &packet));
+    assert!(!filter("vlan or arp").matches(Layer::Ip, &packet), "what was before is not there");
+    let arp: Vec<u8> = [&[0, 1, 8, 0, 6, 4, 0, 2][..], &[2; 6], &HOST, &[2; 6], &LAN_IP].concat();
+    assert!(filter("arp and src host 192.168.1.10").matches(Layer::Arp, &arp));
+    for (node, layer) in [
+        (DEVICE_INPUT, Layer::Ethernet),
+        (crate::ethernet::input::NAME, Layer::Ethernet),
+        (crate::interface::output::NAME, Layer::Ethernet),
+        (INTERFACE_TX, Layer::Ethernet),
+        (crate::capture::rx::NAME, Layer::Ethernet),
+        (crate::capture::tx::NAME, Layer::Ethernet),
+        (crate::arp::input::NAME, Layer::Arp),
+        (crate::ip4::lookup::NAME, Layer::Ip),
+        (ERROR_DROP, Layer::Ip),
+    ] {
+        assert_eq!(Layer::at(node), layer, "{node}");
+    }
+}
+
+#[test]
+fn what_is_wrong_and_where() {
+    for (text, message) in [
+        ("bogus", "at character 1: expected one of arp, ip, icmp"),
+        ("ip and", "at character 7: expected one of arp, ip, icmp"),
+        ("ip and ", "at character 8: expected one of arp"),
+        ("ip udp", "at character 4: expected and or or, found udp"),
+        ("ip and and", "at character 8: expected one of arp"),
+        ("(ip", "at character 4: expected and, or or ), found the end"),
+        ("(ip udp)", "at character 5: expected and, or or ), found udp"),
+        ("ip)", "at character 3: a ) without its ("),
+        ("()", "at character 2: expected one of arp"),
+        ("host", "at character 5: expected an IPv4 address, such as 192.0.2.1, found the end"),
+        ("host 1.2.3", "at character 6: expected an IPv4 address, such as 192.0.2.1, found 1.2.3"),
+        ("src net 10.0.0.0", "at character 9: expected an IPv4 prefix, such as 192.0.2.0/24, found 10.0.0.0"),
+        ("net 10.0.0.0/33", "at character 5: expected an IPv4 prefix"),
+        ("src arp", "at character 5: expected host, net or port, found arp"),
+        ("dst", "at character 4: expected host, net or port, found the end"),
+        ("port 65536", "at character 6: expected a port, from 0 to 65535, found 65536"),
+        ("proto 256", "at character 7: expected a protocol: icmp, tcp, udp or a number from 0 to 255, found 256"),
+        ("vlan 4096", "at character 6: expected a VLAN, from 0 to 4095, found 4096"),
+        ("ärp", "at character 1: expected one of arp"),
+        ("ip and äh", "at character 8: expected one of arp"),
+    ] {
+        let error = text.parse::<Filter>().expect_err(text).to_string();
+        assert!(error.starts_with(message), "{text}: {error}");
+    }
+    let deep = "(".repeat(10_000);
+    let error = deep.parse::<Filter>().expect_err("too deep").to_string();
+    assert_eq!(error, "at character 66: more than 64 ( and not inside each other");
+    assert_eq!(filter("not (not ip)"), Filter(Expr::Not(Box::new(Expr::Not(Box::new(Expr::Ip))))));
+}
+
+proptest! {
+    #[test]
+    fn no_text_and_no_packet_is_too_odd(words in prop::collection::vec(
+        prop::sample::select(vec![
+            "ip", "arp", "udp", "not", "!", "(", ")", "and", "or", "host", "net", "src", "port", "vlan", "7", "10.0.0.0/8", "\u{e4}", " ",
+        ]), 0..12), packet: Vec<u8>)
+    {
+        if let Ok(filter) = words.join(" ").parse::<Filter>() {
+            for layer in [Layer::Ethernet, Layer::Arp, Layer::Ip] {
+                let _ = filter.matches(layer, &packet);
+            }
+        }
+    }
+}

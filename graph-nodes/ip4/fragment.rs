@@ -183,3 +183,7 @@ impl Options {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
 }
+
+#[cfg(test)]
+#[path = "fragment_tests.rs"]
+mod tests;

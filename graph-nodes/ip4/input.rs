@@ -119,7 +119,8 @@ fn explain(packet: &Packet<'_>) -> Option<Count> {
         return Some(Count::BadChecksum);
     }
     // A host that has no address yet (DHCP) may send to everyone from 0.0.0.0; RFC 1812 section 5.3.7 makes it local only.
-    if !is_host(header.src_u32()) && !(header.src_u32() == 0 && header.dst_u32() == u32::MAX) {
+    let has_no_address_yet = header.src_u32() == 0 && header.dst_u32() == u32::MAX;
+    if !is_host(header.src_u32()) && !has_no_address_yet {
         return Some(Count::MartianSource);
     }
     if header.dst().is_multicast() {

@@ -58,6 +58,11 @@ pub(crate) struct SolvedArc {
 }
 
 impl SolvedArc {
+    /// A bit for each feature that is on for an interface.
+    pub fn on(&self, interface: u32) -> u32 {
+        self.masks[interface as usize % MAX_INTERFACES].load(Ordering::Relaxed)
+    }
+
     pub fn switch(&self, feature: usize, interface: u32, on: bool) {
         let mask = &self.masks[interface as usize % MAX_INTERFACES];
         let bit = 1 << feature;

@@ -93,7 +93,8 @@ impl<N: Node> Bench<N> {
         }
     }
 
-    /// Puts the node on an arc, with those of its features that are on for an interface.
+    /// Puts the node on an arc, with those of its features that are on for an interface. If it is one of them itself, packets
+    /// come to it with the later ones before them that are on for their rx interface.
     pub fn arc(&mut self, point: &ArcPoint, features: &[Feature], on: &[(NodeName, u32)]) {
         let solved = solve(point, features).map_err(|e| e.join("; ")).expect("an order of the features");
         for (node, interface) in on {
@@ -142,6 +143,11 @@ impl<N: Node> Bench<N> {
             assert!(p.advance(skip), "the packet is shorter than what is to be skipped");
             p.mark_l3();
             meta(p.meta);
+            if let Some((arc, _)) = &self.arc
+                && let Some(mine) = arc.features.iter().position(|f| *f == N::NAME)
+            {
+                p.meta.features = arc.on(p.meta.rx_interface) & !((2 << mine) - 1);
+            }
             buffer.into_index()
         };
         let indices: Vec<u32> = packets.iter().map(make).collect();
