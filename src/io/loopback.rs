@@ -58,3 +58,23 @@ impl Device for Loopback {
         Info { driver: "loopback", ..Info::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millrace_engine::Pool;
+    use millrace_engine::device::TestBurst;
+    use millrace_engine::memory::HugePages;
+
+    #[test]
+    fn what_is_sent_ends_there() {
+        let mut device = Loopback::open("lo0");
+        let mut pairs = device.queues(2).unwrap();
+        assert!(pairs.len() == 2 && pairs.iter().all(|p| p.rx.is_none()));
+        let mut burst = TestBurst::new(Pool::new(256, HugePages::Off).unwrap());
+        assert_eq!(burst.tx(&mut **pairs[1].tx.as_mut().unwrap(), &[&[1; 60], &[2; 60]]).unwrap(), 2);
+        assert_eq!((device.link(), device.mac()), (Link::Up, Some(derived_mac("lo0"))));
+        device.set_mac([2; 6]).unwrap();
+        assert_eq!(device.mac(), Some([2; 6]));
+    }
+}

@@ -6,8 +6,11 @@ use millrace_engine::device::{RxQueue, TestBurst, TxQueue};
 use millrace_engine::memory::HugePages;
 use millrace_io::{Device, OpenError, QueuePair, Spec, open};
 use std::ffi::CString;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything awaited may take.
@@ -176,4 +179,67 @@ pub fn checksums_ok(frame: &[u8]) -> bool {
         }
         _ => true,
     }
+}
+
+/// Carries 32 MiB by TCP from the host behind the first port to the host behind the second, whose devices (`near`, `far`) are in
+/// the calling thread's namespace and have all offloads on; a loop in between carries frames, which are to be no longer than
+/// `mtu` allows. `far` moves to a namespace of its own. The ports, for their statistics.
+pub fn transfer(mut ports: [Port; 2], [near_device, far_device]: [&str; 2], mtu: usize) -> [Port; 2] {
+    let near = namespace();
+    ip(&format!("address add 10.9.0.1/24 dev {near_device}"));
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let done = AtomicBool::new(false);
+    let data: Vec<u8> = (0..32 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    std::thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            let far = enter_new_namespace();
+            enter(&near);
+            let path = format!("/proc/{}/fd/{}", std::process::id(), far.as_raw_fd());
+            ip(&format!("link set dev {far_device} netns {path}"));
+            enter(&far);
+            ip("link set dev lo up");
+            ip(&format!("link set dev {far_device} up"));
+            ip(&format!("address add 10.9.0.2/24 dev {far_device}"));
+            let listener = TcpListener::bind("10.9.0.2:7000").unwrap();
+            ready.send(()).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let mut stream = None;
+            until("a connection", || {
+                stream = listener.accept().ok();
+                stream.is_some()
+            });
+            let (mut stream, mut got) = (stream.unwrap().0, Vec::new());
+            stream.set_nonblocking(false).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.read_to_end(&mut got).unwrap();
+            got
+        });
+        is_ready.recv().unwrap();
+        let (data, near, done) = (&data, &near, &done);
+        scope.spawn(move || {
+            enter(near);
+            let mut stream = TcpStream::connect_timeout(&"10.9.0.2:7000".parse().unwrap(), PATIENCE).unwrap();
+            stream.set_write_timeout(Some(PATIENCE)).unwrap();
+            stream.write_all(data).unwrap();
+        });
+        let bridge = &mut ports;
+        scope.spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                for (from, to) in [(0, 1), (1, 0)] {
+                    let frames = bridge[from].rx();
+                    assert!(frames.iter().all(|f| f.len() <= mtu + 14), "longer than the wire allows");
+                    let slices: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+                    bridge[to].tx(&slices);
+                }
+            }
+        });
+        let got = server.join();
+        done.store(true, Ordering::Relaxed);
+        let got = got.unwrap();
+        assert!(&got == data, "{} of {} bytes arrived, or others", got.len(), data.len());
+    });
+    for bad in ["rx_bad_offload_header", "rx_truncated"] {
+        assert_eq!(ports[0].stat(bad) + ports[1].stat(bad), 0, "{bad}");
+    }
+    ports
 }
