@@ -12,5 +12,13 @@ pub mod interface;
 pub mod ip4;
 pub mod marks;
 pub mod rate;
+
+#[cfg(test)]
+mod graph_tests;
 #[cfg(test)]
 mod testing;
+
+/// Compiles and runs the example of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/writing-a-node.md")]
+pub struct WritingANode;

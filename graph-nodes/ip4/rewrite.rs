@@ -23,6 +23,7 @@ counters! {
         Short => "no IPv4 header",
         Expired => "time to live ran out",
         TooBig => "longer than the MTU and may not be fragmented",
+        LinkMulticast => "came as a link-layer broadcast or multicast",
         Gone => "adjacency is being removed",
         NoHeadroom => "no room for the Ethernet header",
     }
@@ -60,17 +61,20 @@ impl Node for Ip4Rewrite {
         let Some(adjacency) = adjacency.filter(|a| a.kind == AdjacencyKind::Rewrite) else {
             return cx.drop(Count::Gone);
         };
-        let own = packet.meta.marks & marks::OWN != 0;
+        let marks = packet.meta.marks & (marks::OWN | marks::LINK_MULTICAST);
         let Some(header) = packet.header_mut::<Ipv4>() else { return cx.drop(Count::Short) };
         if header.total_len() > adjacency.mtu {
             return too_big(adjacency.mtu, packet, cx);
         }
         // RFC 1812 section 5.3.1: a router counts down what it forwards, not what it sends.
-        if !own {
+        if marks == 0 {
             if header.ttl() <= 1 {
                 return expired(packet, cx);
             }
             header.dec_ttl();
+        } else if marks & marks::OWN == 0 {
+            // RFC 1812 section 5.3.4: it was not meant for the router alone, so others have it, too.
+            return cx.drop(Count::LinkMulticast);
         }
         packet.meta.tx_interface = adjacency.interface;
         cx.trace(packet, || Trace { interface: adjacency.interface, header: *first_14(adjacency) });
@@ -118,6 +122,9 @@ fn expired(packet: &mut Packet<'_>, cx: &mut Ctx<'_, Ip4Rewrite>) -> Next {
 #[cold]
 fn too_big(mtu: u16, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Ip4Rewrite>) -> Next {
     let own = packet.meta.marks & marks::OWN != 0;
+    if !own && packet.meta.marks & marks::LINK_MULTICAST != 0 {
+        return cx.drop(Count::LinkMulticast);
+    }
     let Some(header) = packet.header_mut::<Ipv4>() else { return cx.drop(Count::Short) };
     if !own && header.ttl() <= 1 {
         return expired(packet, cx);
@@ -226,6 +233,19 @@ mod tests {
             let own = marks & marks::OWN != 0 || next == "ip4-fragment";
             assert_eq!(out.marks & marks::OWN != 0, own, "{name}: counted down once");
         }
+    }
+
+    /// RFC 1812 section 5.3.4.
+    #[test]
+    fn link_layer_broadcasts_go_no_further() {
+        let broadcast: &[_] = &[("came as a link-layer broadcast or multicast", 1)];
+        for bytes_of_data in [10, 2000] {
+            let packet = udp_with(HOST, PEER, bytes_of_data, |_| {});
+            let outcome = rewritten(TO_PEER, marks::LINK_MULTICAST | marks::TAGGED, &packet);
+            assert_eq!(fate(&outcome), ("drop", broadcast), "{bytes_of_data} bytes of data");
+        }
+        let outcome = rewritten(TO_PEER, marks::TAGGED, &udp(HOST, PEER));
+        assert_eq!((fate(&outcome).0, bytes(&outcome)[14 + 8]), ("interface-output", 63), "a tag changes nothing");
     }
 
     #[test]
