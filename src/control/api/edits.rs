@@ -1,0 +1,194 @@
+//! From the API's edits to those of the configuration.
+
+use crate::control::Router;
+use ipnet::IpNet;
+use millrace_api::v1::edit_request::Edit as Asked;
+use millrace_api::v1::{EditRequest, NeighborRemove, RouteEdit, Setting};
+use millrace_config::{Edit, EditError, InterfaceSetting, Name, NeighborKey, NextHop, Route, RouteKey};
+use std::fmt::Display;
+use std::str::FromStr;
+use tonic::Status;
+
+/// The edits that a request asks for, in order.
+///
+/// # Errors
+/// Something in it can't be read.
+pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
+    let Some(asked) = request.edit else { return Err(Status::invalid_argument("no edit is named")) };
+    Ok(vec![match asked {
+        Asked::InterfaceAdd(add) => Edit::InterfaceAdd {
+            name: word("interface", &add.name)?,
+            driver: add.driver,
+            settings: add.settings.into_iter().map(|Setting { key, value }| (key, value)).collect(),
+        },
+        Asked::InterfaceRemove(remove) => Edit::InterfaceRemove { name: word("interface", &remove.name)? },
+        Asked::InterfaceSet(set) => {
+            let name: Name = word("interface", &set.name)?;
+            if set.settings.is_empty() {
+                return Err(Status::invalid_argument("no setting is named"));
+            }
+            let settings = set.settings.iter().map(setting);
+            let edit = |setting| Edit::InterfaceSet { name: name.clone(), setting };
+            return settings.map(|setting| setting.map(edit)).collect();
+        }
+        Asked::AddressAdd(add) => {
+            Edit::AddressAdd { interface: word("interface", &add.interface)?, address: word("address", &add.prefix)? }
+        }
+        Asked::AddressRemove(remove) => Edit::AddressRemove {
+            interface: word("interface", &remove.interface)?,
+            address: word("address", &remove.prefix)?,
+        },
+        Asked::RouteAdd(asked) => {
+            Edit::RouteAdd { key: key(&asked.prefix, asked.vrf.as_deref())?, route: route(&asked)? }
+        }
+        Asked::RouteReplace(asked) => {
+            Edit::RouteReplace { key: key(&asked.prefix, asked.vrf.as_deref())?, route: route(&asked)? }
+        }
+        Asked::RouteRemove(asked) => Edit::RouteRemove { key: key(&asked.prefix, asked.vrf.as_deref())? },
+        Asked::NeighborAdd(add) => {
+            Edit::NeighborAdd { key: neighbor(&add.interface, &add.address)?, mac: word("mac", &add.mac)? }
+        }
+        Asked::NeighborRemove(remove) => Edit::NeighborRemove { key: neighbor(&remove.interface, &remove.address)? },
+    }])
+}
+
+/// A neighbour that was learnt is no part of the configuration: when one is to be removed, it is forgotten here, and
+/// there is nothing else to do.
+pub fn forgets_learnt_neighbor(router: &mut Router, request: &EditRequest) -> bool {
+    let Some(Asked::NeighborRemove(NeighborRemove { interface, address })) = &request.edit else { return false };
+    let Ok(key) = neighbor(interface, address) else { return false };
+    if router.config.neighbors.contains_key(&key) {
+        return false;
+    }
+    let (Some(index), Ok(address)) = (router.interfaces.index(interface), address.parse()) else { return false };
+    router.forget_neighbor((index, address))
+}
+
+/// The status of an edit that was refused.
+pub fn status(error: &EditError) -> Status {
+    let text = error.to_string();
+    match error {
+        EditError::NotFound(_) => Status::not_found(text),
+        EditError::Exists(_) => Status::already_exists(text),
+        EditError::InUse(_) => Status::failed_precondition(text),
+        EditError::Unreadable(_) | EditError::Invalid(_) => Status::invalid_argument(text),
+    }
+}
+
+fn word<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Status> {
+    text.parse().map_err(|error| Status::invalid_argument(format!("{what} \"{text}\": {error}")))
+}
+
+fn key(prefix: &str, vrf: Option<&str>) -> Result<RouteKey, Status> {
+    let prefix: IpNet = word("prefix", prefix)?;
+    if prefix != prefix.trunc() {
+        let right = prefix.trunc();
+        return Err(Status::invalid_argument(format!("{prefix} has bits behind its length; expected {right}")));
+    }
+    let vrf = vrf.map_or_else(|| Ok(Name::default_vrf()), |vrf| word("vrf", vrf))?;
+    Ok(RouteKey { vrf, prefix })
+}
+
+fn neighbor(interface: &str, address: &str) -> Result<NeighborKey, Status> {
+    Ok(NeighborKey { interface: word("interface", interface)?, address: word("address", address)? })
+}
+
+fn route(asked: &RouteEdit) -> Result<Route, Status> {
+    let fixed = match asked.r#type.as_str() {
+        "" | "unicast" => None,
+        "blackhole" => Some(Route::Blackhole),
+        "unreachable" => Some(Route::Unreachable),
+        "prohibit" => Some(Route::Prohibit),
+        other => {
+            let wanted = "expected unicast, blackhole, unreachable or prohibit";
+            return Err(Status::invalid_argument(format!("type \"{other}\"; {wanted}")));
+        }
+    };
+    match fixed {
+        Some(_) if !asked.next_hops.is_empty() => {
+            Err(Status::invalid_argument(format!("a route of type {} takes no next hops", asked.r#type)))
+        }
+        Some(route) => Ok(route),
+        None => Ok(Route::via(asked.next_hops.iter().map(hop).collect::<Result<_, _>>()?)),
+    }
+}
+
+fn hop(asked: &millrace_api::v1::NextHop) -> Result<NextHop, Status> {
+    let Some(gateway) = &asked.gateway else { return Err(Status::invalid_argument("a next hop needs a gateway")) };
+    let interface = asked.interface.as_deref().filter(|name| !name.is_empty());
+    Ok(NextHop {
+        gateway: word("gateway", gateway)?,
+        interface: interface.map(|name| word("interface", name)).transpose()?,
+        weight: u16::try_from(asked.weight.max(1)).unwrap_or(u16::MAX),
+    })
+}
+
+fn setting(Setting { key, value }: &Setting) -> Result<InterfaceSetting, Status> {
+    // Values stand as in a file, where some need quotes.
+    let value = value.trim_matches(|c| c == '"' || c == '\'');
+    Ok(match key.as_str() {
+        "state" => InterfaceSetting::State(word("state", value)?),
+        "mtu" => InterfaceSetting::Mtu(word("mtu", value)?),
+        "mac" if value.is_empty() => InterfaceSetting::Mac(None),
+        "mac" => InterfaceSetting::Mac(Some(word("mac", value)?)),
+        "vrf" => InterfaceSetting::Vrf(word("vrf", value)?),
+        other => {
+            return Err(Status::invalid_argument(format!("can't set \"{other}\"; expected state, mtu, mac or vrf")));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(edit: Asked) -> Result<Vec<Edit>, Status> {
+        read(EditRequest { edit: Some(edit) })
+    }
+
+    #[test]
+    fn routes_are_read() {
+        let hop = |gateway: &str, weight| millrace_api::v1::NextHop {
+            gateway: Some(gateway.into()),
+            interface: None,
+            weight,
+        };
+        let route = |prefix: &str, kind: &str, next_hops: Vec<_>| {
+            asked(Asked::RouteAdd(RouteEdit { prefix: prefix.into(), vrf: None, r#type: kind.into(), next_hops }))
+        };
+        let Ok([Edit::RouteAdd { key, route: Route::Via(hops) }]) =
+            route("10.0.0.0/8", "", vec![hop("192.0.2.9", 0), hop("192.0.2.1", 7)])
+                .as_deref()
+                .map(|e| <&[Edit; 1]>::try_from(e).unwrap())
+        else {
+            panic!("no route")
+        };
+        assert_eq!((key.prefix.to_string(), key.vrf.as_str()), ("10.0.0.0/8".to_owned(), "default"));
+        let hops: Vec<_> = hops.iter().map(|h| (h.gateway.to_string(), h.weight)).collect();
+        assert_eq!(hops, [("192.0.2.1".to_owned(), 7), ("192.0.2.9".to_owned(), 1)]);
+        assert!(route("10.0.0.0/8", "blackhole", vec![]).is_ok());
+        for (prefix, kind, hops) in [
+            ("10.0.0.1/8", "", vec![hop("192.0.2.1", 1)]),
+            ("10.0.0.0/33", "", vec![hop("192.0.2.1", 1)]),
+            ("10.0.0.0/8", "", vec![hop("192.0.2", 1)]),
+            ("10.0.0.0/8", "blackhole", vec![hop("192.0.2.1", 1)]),
+            ("10.0.0.0/8", "black", vec![]),
+        ] {
+            assert_eq!(route(prefix, kind, hops).unwrap_err().code(), tonic::Code::InvalidArgument, "{prefix} {kind}");
+        }
+    }
+
+    #[test]
+    fn settings_are_read() {
+        let set = |key: &str, value: &str| setting(&Setting { key: key.into(), value: value.into() });
+        assert_eq!(set("mtu", "1400").unwrap(), InterfaceSetting::Mtu(1400));
+        assert_eq!(
+            set("mac", "\"02:00:00:00:00:01\"").unwrap(),
+            InterfaceSetting::Mac("02:00:00:00:00:01".parse().ok())
+        );
+        assert_eq!(set("mac", "").unwrap(), InterfaceSetting::Mac(None));
+        for (key, value) in [("mtu", "big"), ("state", "sideways"), ("bridge", "br0")] {
+            assert_eq!(set(key, value).unwrap_err().code(), tonic::Code::InvalidArgument);
+        }
+    }
+}

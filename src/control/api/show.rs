@@ -1,0 +1,88 @@
+//! The service `Show`: everything there is to see.
+
+use super::{Answer, Api, Items, interfaces, ok, routing, runtime, stream, system};
+use millrace_api::v1::show_server::Show;
+use millrace_api::v1::*;
+use tonic::{Request, Response};
+
+#[tonic::async_trait]
+impl Show for Api {
+    type ListRoutesStream = Items<Routes>;
+
+    async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<Version> {
+        ok(system::version(&self.0.lock()))
+    }
+
+    async fn list_interfaces(&self, request: Request<ListInterfacesRequest>) -> Answer<ListInterfacesReply> {
+        ok(interfaces::list(&self.0.lock(), &request.into_inner())?)
+    }
+
+    async fn list_routes(&self, request: Request<ListRoutesRequest>) -> Answer<Items<Routes>> {
+        let mut listing = routing::Listing::start(&self.0.lock(), request.into_inner())?;
+        let (sender, items) = stream();
+        let shared = self.0.clone();
+        tokio::spawn(async move {
+            loop {
+                // A batch at a time, so that a long listing holds up nobody.
+                let batch = listing.next(&shared.lock());
+                let Some(batch) = batch else { break };
+                if sender.send(Ok(batch)).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Response::new(items))
+    }
+
+    async fn list_neighbors(&self, request: Request<ListNeighborsRequest>) -> Answer<ListNeighborsReply> {
+        ok(routing::neighbors(&self.0.lock(), &request.into_inner())?)
+    }
+
+    async fn list_vrfs(&self, _: Request<ListVrfsRequest>) -> Answer<ListVrfsReply> {
+        ok(routing::vrfs(&self.0.lock()))
+    }
+
+    async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {
+        ok(runtime::runtime(&self.0.lock()))
+    }
+
+    async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersReply> {
+        ok(runtime::workers(&self.0.lock()))
+    }
+
+    async fn list_errors(&self, _: Request<ListErrorsRequest>) -> Answer<ListErrorsReply> {
+        ok(runtime::errors(&self.0.lock()))
+    }
+
+    async fn list_trace(&self, request: Request<ListTraceRequest>) -> Answer<ListTraceReply> {
+        ok(runtime::trace(&self.0.lock(), request.into_inner().limit as usize))
+    }
+
+    async fn get_graph(&self, _: Request<GetGraphRequest>) -> Answer<Graph> {
+        ok(runtime::graph(&self.0.lock()))
+    }
+
+    async fn list_features(&self, _: Request<ListFeaturesRequest>) -> Answer<ListFeaturesReply> {
+        ok(runtime::features(&self.0.lock()))
+    }
+
+    async fn get_buffers(&self, _: Request<GetBuffersRequest>) -> Answer<Buffers> {
+        ok(system::buffers(&self.0.lock()))
+    }
+
+    async fn list_memory(&self, _: Request<ListMemoryRequest>) -> Answer<ListMemoryReply> {
+        ok(system::memory(&self.0.lock()))
+    }
+
+    async fn list_events(&self, request: Request<ListEventsRequest>) -> Answer<ListEventsReply> {
+        ok(system::events(&self.0.lock(), request.into_inner().limit as usize))
+    }
+
+    async fn list_log(&self, request: Request<ListLogRequest>) -> Answer<ListLogReply> {
+        ok(system::log(request.into_inner().limit as usize))
+    }
+
+    async fn get_configuration(&self, _: Request<GetConfigurationRequest>) -> Answer<Configuration> {
+        ok(Configuration { yaml: self.0.lock().config.to_yaml() })
+    }
+}

@@ -1,0 +1,252 @@
+//! From one configuration to another while everything runs: the steps of the plan, one by one; when one of them fails,
+//! those that were done are undone.
+
+use super::Router;
+use super::devices::own_mac;
+use super::events::Severity;
+use super::history::Pending;
+use super::routes::{Hop, Origin, Path, Source};
+use ipnet::{IpNet, Ipv4Net};
+use millrace_config::{Change, Config, Name, NeighborKey, NextHop, Op, Plan, Route, RouteKey, Setting, plan};
+use millrace_wire::MacAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+/// Why a configuration was not applied. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// These steps can't be taken while the daemon runs.
+    #[error("{} needs a restart of the daemon:\n{}", if .0.len() == 1 { "this change" } else { "these changes" }, .0.join("\n"))]
+    Restart(Vec<String>),
+    /// A step failed.
+    #[error("{step}: {error}")]
+    Failed {
+        /// The step, as a plan shows it.
+        step: String,
+        /// What was wrong.
+        error: String,
+    },
+    /// There is no such revision.
+    #[error("there is no revision {0}; `config history` lists those that are kept")]
+    NoRevision(u64),
+}
+
+/// What was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The steps that were taken.
+    pub plan: Plan,
+    /// The revision that runs now.
+    pub revision: u64,
+}
+
+impl Router {
+    /// Makes `wanted` the running configuration. What is the same already makes no new revision.
+    ///
+    /// # Errors
+    /// See [`CommitError`].
+    pub fn commit(&mut self, wanted: Config, source: &'static str) -> Result<Committed, CommitError> {
+        let plan = plan(&self.config, &wanted);
+        if plan.is_empty() && self.history.running() > 0 {
+            return Ok(Committed { plan, revision: self.history.running() });
+        }
+        let restart: Vec<String> = plan.ops.iter().filter(|op| self.needs_restart(op)).map(Op::to_string).collect();
+        if !restart.is_empty() {
+            return Err(CommitError::Restart(restart));
+        }
+        self.take(&plan)?;
+        self.config = wanted;
+        let revision = self.history.add(source, plan.clone());
+        let summary = self.history.newest_first().next().map(super::history::Revision::summary).unwrap_or_default();
+        self.tell(Severity::Info, "config".to_owned(), format!("revision {revision} by {source}: {summary}"));
+        Ok(Committed { plan, revision })
+    }
+
+    /// Makes `wanted` the running configuration, to be undone unless [`confirm`](Self::confirm) comes in time.
+    ///
+    /// # Errors
+    /// See [`CommitError`].
+    pub fn commit_for(&mut self, wanted: Config, time: Duration) -> Result<Committed, CommitError> {
+        let back_to = self.history.pending.map_or(self.history.running(), |pending| pending.back_to);
+        let committed = self.commit(wanted, "apply")?;
+        self.history.pending = Some(Pending { back_to, deadline: Instant::now() + time });
+        self.control.wake();
+        Ok(committed)
+    }
+
+    /// Keeps the configuration that waits to be confirmed. False when none does.
+    pub fn confirm(&mut self) -> bool {
+        self.history.pending.take().is_some()
+    }
+
+    /// Returns to an earlier revision; the one before the running one when none is named. What waits to be confirmed
+    /// waits no more.
+    ///
+    /// # Errors
+    /// See [`CommitError`].
+    pub fn rollback(&mut self, to: Option<u64>, source: &'static str) -> Result<Committed, CommitError> {
+        let to = to.unwrap_or(self.history.running().saturating_sub(1));
+        let wanted = self.history.config(to, &self.config).ok_or(CommitError::NoRevision(to))?;
+        let committed = self.commit(wanted, source)?;
+        self.history.pending = None;
+        Ok(committed)
+    }
+
+    /// Undoes what was not confirmed in time.
+    pub(super) fn run_pending(&mut self, now: Instant) {
+        let Some(pending) = self.history.pending.filter(|pending| pending.deadline <= now) else { return };
+        self.history.pending = None;
+        if let Err(error) = self.rollback(Some(pending.back_to), "confirm timeout") {
+            let text = format!("what was not confirmed can't be undone: {error}");
+            self.tell(Severity::Error, "config".to_owned(), text);
+        }
+    }
+
+    /// A command-line socket stands above the configuration's, so that this one may change.
+    fn needs_restart(&self, op: &Op) -> bool {
+        op.restart_required() || (matches!(op, Op::ApiSet(_)) && !self.options.socket_given)
+    }
+
+    fn take(&mut self, plan: &Plan) -> Result<(), CommitError> {
+        for (done, op) in plan.ops.iter().enumerate() {
+            if let Err(error) = self.step(op) {
+                for op in plan.ops[..done].iter().rev().map(Op::inverse) {
+                    if let Err(error) = self.step(&op) {
+                        self.tell(Severity::Error, "config".to_owned(), format!("undoing failed: {op}: {error}"));
+                    }
+                }
+                return Err(CommitError::Failed { step: op.to_string(), error });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one step. When it fails, it has changed nothing.
+    fn step(&mut self, op: &Op) -> Result<(), String> {
+        match op {
+            Op::WorkersSet(_) | Op::BuffersSet(_) => Err("needs a restart".to_owned()),
+            Op::ApiSet(_) => Ok(()),
+            Op::VrfAdd(name) => {
+                let table = self.routes.add_table().map_err(|error| error.to_string())?;
+                self.vrfs.insert(name.clone(), table);
+                Ok(())
+            }
+            Op::VrfRemove(name) => {
+                if let Some(table) = self.vrfs.remove(name) {
+                    self.routes.remove_table(table);
+                }
+                Ok(())
+            }
+            Op::InterfaceCreate { name, interface } => self.create_interface(name, interface),
+            Op::InterfaceRemove { name, .. } => {
+                let index = self.interface_index(name)?;
+                self.remove_interface(index);
+                Ok(())
+            }
+            Op::InterfaceSet { name, setting } => self.set_interface(self.interface_index(name)?, setting),
+            Op::AddressAdd(address) => {
+                self.add_address(self.interface_index(&address.interface)?, address.address, address.at)
+            }
+            Op::AddressRemove(address) => {
+                self.remove_address(self.interface_index(&address.interface)?, address.address)
+            }
+            Op::RouteAdd { key, route } => self.set_route(key, route),
+            Op::RouteReplace { key, change } => self.set_route(key, &change.to),
+            Op::RouteRemove { key, .. } => {
+                let table = self.table(&key.vrf)?;
+                self.routes.unset(table, ipv4_net(key.prefix)?, Source(Origin::Static, 0));
+                Ok(())
+            }
+            Op::NeighborAdd { key, mac } | Op::NeighborReplace { key, change: Change { to: mac, .. } } => {
+                let (key, mac) = (self.neighbor_key(key)?, MacAddr(mac.0));
+                let action = self.neighbors.set_static(key, mac, Instant::now());
+                self.act(vec![action]);
+                Ok(())
+            }
+            Op::NeighborRemove { key, .. } => {
+                let key = self.neighbor_key(key)?;
+                let actions = self.neighbors.remove(key).into_iter().collect();
+                self.act(actions);
+                Ok(())
+            }
+        }
+    }
+
+    fn set_interface(&mut self, index: u32, setting: &Setting) -> Result<(), String> {
+        let table = match setting {
+            Setting::Vrf(change) => self.table(&change.to)?,
+            _ => 0,
+        };
+        let Some(interface) = self.interfaces.get_mut(index) else { return Err("no such interface".to_owned()) };
+        let name = interface.name.clone();
+        match setting {
+            Setting::Mtu(change) => {
+                if let Some(device) = &mut interface.device {
+                    device.set_mtu(change.to.into()).map_err(|error| format!("{name}: mtu {}: {error}", change.to))?;
+                }
+                interface.mtu = change.to;
+            }
+            Setting::Mac(change) => {
+                if let Some(device) = &mut interface.device {
+                    let mac = change.to.map_or_else(|| own_mac(&**device, &name), |mac| mac.0);
+                    device.set_mac(mac).map_err(|error| format!("{name}: its address can't be set: {error}"))?;
+                    interface.mac = MacAddr(mac);
+                } else {
+                    interface.mac = change.to.map_or(MacAddr::ZERO, |mac| MacAddr(mac.0));
+                }
+                interface.wanted_mac = change.to;
+            }
+            Setting::State(change) => interface.state = change.to,
+            Setting::Vrf(change) => interface.vrf = (change.to.clone(), table),
+        }
+        self.refresh(index).map_err(|error| error.to_string())?;
+        if matches!(setting, Setting::Mac(_) | Setting::State(_)) {
+            self.announce(index);
+        }
+        Ok(())
+    }
+
+    fn set_route(&mut self, key: &RouteKey, route: &Route) -> Result<(), String> {
+        let path = match route {
+            Route::Via(hops) => Path::Via(hops.iter().map(|hop| self.hop(hop)).collect::<Result<_, _>>()?),
+            Route::Blackhole => Path::Blackhole,
+            Route::Unreachable => Path::Unreachable,
+            Route::Prohibit => Path::Prohibit,
+        };
+        let (table, prefix) = (self.table(&key.vrf)?, ipv4_net(key.prefix)?);
+        self.routes.set(table, prefix, Source(Origin::Static, 0), path).map_err(|error| error.to_string())
+    }
+
+    fn hop(&self, hop: &NextHop) -> Result<Hop, String> {
+        let interface = hop.interface.as_ref().map(|name| self.interface_index(name)).transpose()?;
+        Ok(Hop { gateway: ipv4_address(hop.gateway)?, interface, weight: hop.weight })
+    }
+
+    fn neighbor_key(&self, key: &NeighborKey) -> Result<(u32, Ipv4Addr), String> {
+        Ok((self.interface_index(&key.interface)?, ipv4_address(key.address)?))
+    }
+
+    /// The number of a VRF's table.
+    pub(super) fn table(&self, vrf: &Name) -> Result<u32, String> {
+        self.vrfs.get(vrf).copied().ok_or_else(|| format!("no vrf \"{vrf}\""))
+    }
+
+    /// The number of an interface.
+    pub(super) fn interface_index(&self, name: &Name) -> Result<u32, String> {
+        self.interfaces.index(name).ok_or_else(|| format!("no interface \"{name}\""))
+    }
+}
+
+fn ipv4_net(prefix: IpNet) -> Result<Ipv4Net, String> {
+    match prefix {
+        IpNet::V4(prefix) => Ok(prefix),
+        IpNet::V6(prefix) => Err(format!("{prefix}: IPv6 is not routed yet")),
+    }
+}
+
+fn ipv4_address(address: IpAddr) -> Result<Ipv4Addr, String> {
+    match address {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(address) => Err(format!("{address}: IPv6 is not routed yet")),
+    }
+}

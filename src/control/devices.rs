@@ -1,0 +1,270 @@
+//! Devices of interfaces: opened, given their queues, watched, lost, and opened again.
+
+use super::Router;
+use super::events::Severity;
+use super::interfaces::Interface;
+use super::routes::{Link as RouteLink, RouteError};
+use super::specs::spec;
+use millrace_config::{Driver, Interface as Settings, Name};
+use millrace_engine::Attach;
+use millrace_engine::epoch::domain;
+use millrace_io::{Device, Link, OpenError, QueuePair};
+use millrace_wire::MacAddr;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// How often a missing device is looked for, and links are asked, when nothing said that devices changed.
+pub const RETRY: Duration = Duration::from_secs(5);
+
+impl Router {
+    /// Makes an interface. A device that is missing is waited for.
+    ///
+    /// # Errors
+    /// A device that can't be used as specified, or too many interfaces.
+    pub(super) fn create_interface(&mut self, name: &Name, settings: &Settings) -> Result<(), String> {
+        let table = self.table(&settings.vrf)?;
+        let parent = match &settings.driver {
+            Driver::Vlan(vlan) => Some((self.interface_index(&vlan.parent)?, vlan.id)),
+            _ => None,
+        };
+        let index = self.interfaces.allocate().ok_or("there are 1023 interfaces already")?;
+        let mut interface = Interface {
+            name: name.clone(),
+            index,
+            driver: settings.driver.clone(),
+            mtu: settings.mtu,
+            wanted_mac: settings.mac,
+            state: settings.state,
+            vrf: (settings.vrf.clone(), table),
+            addresses: Vec::new(),
+            parent,
+            device: None,
+            link: Link::Missing,
+            mac: settings.mac.map_or(MacAddr::ZERO, |mac| MacAddr(mac.0)),
+            problem: None,
+            pollers: Vec::new(),
+            tried: Instant::now(),
+            baseline: self.engine.interface(index),
+            lost_before: 0,
+        };
+        let opened = match open(&interface, self.engine.workers()) {
+            Ok(opened) => opened,
+            Err(OpenError::Missing { device }) => {
+                let text = format!("there is no device {device}; waiting for it");
+                self.tell(Severity::Warning, format!("interface {name}"), text.clone());
+                interface.problem = Some(text);
+                None
+            }
+            Err(error) => {
+                self.interfaces.give_back(index);
+                return Err(format!("interface {name}: {error}"));
+            }
+        };
+        self.engine.set_hardware(index, parent.map_or(index, |(parent, _)| parent));
+        self.interfaces.insert(interface);
+        if let Err(error) = self.refresh(index) {
+            self.remove_interface(index);
+            return Err(format!("interface {name}: {error}"));
+        }
+        if let Some(opened) = opened {
+            self.attach(index, opened);
+        }
+        self.capture_new_interface(index);
+        Ok(())
+    }
+
+    /// Takes an interface away, with its device.
+    pub(super) fn remove_interface(&mut self, index: u32) {
+        self.engine.set_up(index, false);
+        let actions = self.neighbors.clear(Some(index));
+        self.act(actions);
+        self.routes.remove_link(index);
+        self.engine.detach(index);
+        self.capture_gone_interface(index);
+        self.forwarding.interfaces.clear(&domain(), index);
+        let parent = self.interfaces.get(index).and_then(|i| i.parent);
+        // Dropping it closes the device.
+        drop(self.interfaces.remove(index));
+        self.engine.set_hardware(index, index);
+        if let Some((parent, _)) = parent {
+            self.publish(parent);
+        }
+    }
+
+    /// Gives a device that was opened to its interface, and its queues to the workers.
+    fn attach(&mut self, index: u32, (device, pairs): Opened) {
+        let workers = self.engine.workers();
+        // Interfaces with fewer queues than there are workers begin with different workers.
+        let worker = |at: usize| (index as usize - 1 + at) % workers;
+        let Some(interface) = self.interfaces.get_mut(index) else { return };
+        interface.link = device.link();
+        if interface.wanted_mac.is_none() {
+            interface.mac = MacAddr(own_mac(&*device, &interface.name));
+        }
+        interface.device = Some(device);
+        interface.problem = None;
+        let polls = |(at, pair): (usize, &QueuePair)| pair.rx.as_ref().map(|_| worker(at));
+        interface.pollers = pairs.iter().enumerate().filter_map(polls).collect();
+        let attach = |(at, QueuePair { rx, tx })| Attach { worker: worker(at), rx, tx };
+        let queues = pairs.into_iter().enumerate().map(attach).collect();
+        // What forwarding reads of the interface stands before the first packet comes.
+        self.refresh_or_warn(index);
+        self.engine.attach(index, queues);
+        self.announce(index);
+    }
+
+    /// Takes away a device that is gone.
+    fn lose(&mut self, index: u32, why: &str) {
+        let Some(interface) = self.interfaces.get_mut(index) else { return };
+        if interface.device.is_none() {
+            return;
+        }
+        interface.link = Link::Missing;
+        interface.problem = Some(why.to_owned());
+        interface.pollers.clear();
+        let device = interface.device.take();
+        let name = interface.name.clone();
+        self.engine.detach(index);
+        drop(device);
+        self.tell(Severity::Warning, format!("interface {name}"), format!("its device is gone: {why}"));
+        self.refresh_or_warn(index);
+    }
+
+    /// Deals with receive queues that found their device gone.
+    pub(super) fn collect_lost(&mut self) {
+        let mut lost = Vec::new();
+        while let Some(queue) = self.engine.lost_queue() {
+            lost.push(queue);
+        }
+        if lost.is_empty() {
+            return;
+        }
+        for queue in lost {
+            self.lose(queue.interface, &queue.error);
+        }
+        // What other queues of these devices said until they were taken away is about what is gone.
+        while self.engine.lost_queue().is_some() {}
+        self.devices_changed();
+    }
+
+    /// Something changed about the devices of the kernel: asks every link, and tries those that are missing.
+    pub(super) fn devices_changed(&mut self) {
+        let linked = |i: &mut Interface| Some((i.index, i.link, i.device.as_ref()?.link()));
+        let states: Vec<_> = self.interfaces.iter_mut().filter_map(linked).collect();
+        for (index, before, link) in states.into_iter().filter(|(_, before, link)| before != link) {
+            if link == Link::Missing {
+                self.lose(index, "the device was removed");
+                continue;
+            }
+            if let Some(interface) = self.interfaces.get_mut(index) {
+                interface.link = link;
+                let name = interface.name.clone();
+                let text = if link == Link::Up { "link up" } else { "link down" };
+                let severity = if link == Link::Up { Severity::Info } else { Severity::Warning };
+                self.tell(severity, format!("interface {name}"), text.to_owned());
+            }
+            tracing::debug!(index, ?before, ?link, "link changed");
+            self.refresh_or_warn(index);
+            self.announce(index);
+        }
+        let missing: Vec<u32> =
+            self.interfaces.iter().filter(|i| i.device.is_none() && i.parent.is_none()).map(|i| i.index).collect();
+        missing.into_iter().for_each(|index| self.open_again(index));
+    }
+
+    /// Once in a while, in case that nothing was said: see [`devices_changed`](Self::devices_changed).
+    pub(super) fn check_devices(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.devices_checked) >= RETRY {
+            self.devices_checked = now;
+            self.devices_changed();
+        }
+    }
+
+    fn open_again(&mut self, index: u32) {
+        let workers = self.engine.workers();
+        let Some(interface) = self.interfaces.get_mut(index) else { return };
+        interface.tried = Instant::now();
+        let name = interface.name.clone();
+        match open(interface, workers) {
+            Ok(Some(opened)) => {
+                self.tell(Severity::Info, format!("interface {name}"), "its device is there".to_owned());
+                self.attach(index, opened);
+            }
+            Ok(None) => {}
+            Err(OpenError::Missing { .. }) => {}
+            Err(error) => {
+                let text = error.to_string();
+                if interface.problem.as_ref() != Some(&text) {
+                    interface.problem = Some(text.clone());
+                    self.tell(Severity::Warning, format!("interface {name}"), text);
+                }
+            }
+        }
+    }
+
+    /// Brings routes and packet path up to date with what an interface and its sub-interfaces are now.
+    pub(super) fn refresh(&mut self, index: u32) -> Result<(), RouteError> {
+        let is_up = self.interfaces.is_up(index);
+        let was_up = self.routes.adjacencies().is_up(index);
+        let Some(interface) = self.interfaces.get(index) else { return Ok(()) };
+        let (mtu, vlan) = (interface.mtu, interface.parent.map(|(_, vlan)| vlan));
+        let link = RouteLink { mac: self.interfaces.mac(index), vlan, mtu, up: is_up };
+        self.publish(index);
+        if let Some((parent, _)) = self.interfaces.get(index).and_then(|i| i.parent) {
+            self.publish(parent);
+        }
+        self.engine.set_up(index, self.interfaces.is_enabled(index));
+        self.routes.set_link(index, link)?;
+        if was_up && !is_up {
+            let actions = self.neighbors.clear(Some(index));
+            self.act(actions);
+        }
+        self.engine.tables_changed();
+        self.interfaces.children(index).into_iter().try_for_each(|child| self.refresh(child))
+    }
+
+    pub(super) fn refresh_or_warn(&mut self, index: u32) {
+        if let Err(error) = self.refresh(index) {
+            tracing::warn!(interface = %self.interfaces.name(index), %error, "not all of a change took effect");
+        }
+    }
+
+    /// Lets the packet path see what an interface is now.
+    pub(super) fn publish(&self, index: u32) {
+        if let Some(forwarded) = self.interfaces.forwarded(index) {
+            // Numbers are below the capacity.
+            let _ = self.forwarding.interfaces.set(&domain(), index, forwarded);
+        }
+    }
+
+    /// Interfaces whose device is missing, by name.
+    pub fn missing(&self) -> BTreeSet<Name> {
+        let missing = |i: &&Interface| i.device.is_none() && i.parent.is_none();
+        self.interfaces.iter().filter(missing).map(|i| i.name.clone()).collect()
+    }
+}
+
+/// A device and the queues that it made.
+type Opened = (Box<dyn Device>, Vec<QueuePair>);
+
+/// Opens an interface's device with its settings; `None` for a sub-interface.
+fn open(interface: &Interface, workers: usize) -> Result<Option<Opened>, OpenError> {
+    let Some(spec) = spec(&interface.driver) else { return Ok(None) };
+    let mut device = millrace_io::open(&spec, &interface.name)?;
+    let called = interface.driver.device().unwrap_or(&interface.name).to_owned();
+    let failed = |device: &dyn Device, what: &str, error: std::io::Error| match device.link() {
+        Link::Missing => OpenError::Missing { device: called.clone() },
+        _ => OpenError::Refused { device: called.clone(), reason: format!("{what}: {error}") },
+    };
+    if let Some(mac) = interface.wanted_mac {
+        device.set_mac(mac.0).map_err(|error| failed(&*device, "its address can't be set", error))?;
+    }
+    device.set_mtu(interface.mtu.into()).map_err(|error| failed(&*device, "its MTU can't be set", error))?;
+    let queues = device.queues(workers).map_err(|error| failed(&*device, "its queues can't be made", error))?;
+    Ok(Some((device, queues)))
+}
+
+/// The address of an interface without one in the configuration.
+pub(super) fn own_mac(device: &dyn Device, name: &str) -> [u8; 6] {
+    device.mac().unwrap_or_else(|| millrace_io::derived_mac(name))
+}

@@ -1,0 +1,275 @@
+//! The control plane: one [`Router`] owns everything that is not the packet path, and one thread works on it.
+//!
+//! A configuration, wherever it comes from, is committed by [`Router::commit`]: planned, applied step by step, undone when
+//! a step fails. What the packet path has to say (neighbours, lost devices, answers to pings, captured frames) arrives
+//! through queues that [`run`] empties when it is woken. API calls come through [`api`] and take the same lock, which is
+//! never held while anything is waited for.
+//!
+//! | file | what |
+//! |---|---|
+//! | `run` `ready` | start, the loop over timers, signals and the packet path, the end |
+//! | `apply` `history` | from one configuration to another, and back |
+//! | `interfaces` `devices` `specs` `addresses` | interfaces and their devices |
+//! | `routes` | the routes of all VRFs, and the forwarding tables made of them |
+//! | `neighbors` `arp` | the neighbour table, and what it does |
+//! | `probes` `capture` `stats` `events` `log` | what operators look at |
+//! | `api` | the gRPC server |
+
+mod addresses;
+pub mod api;
+pub mod apply;
+mod arp;
+pub mod capture;
+mod devices;
+pub mod events;
+pub mod history;
+pub mod interfaces;
+pub mod log;
+pub mod neighbors;
+pub mod probes;
+pub mod ready;
+pub mod routes;
+pub mod run;
+mod specs;
+pub mod stats;
+mod time;
+
+use crate::wiring;
+use events::{Events, Severity};
+use history::History;
+use interfaces::Interfaces;
+use millrace_config::{Config, HugePages, Name, WorkerMode};
+use millrace_engine::epoch::domain;
+use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConfig, memory};
+use millrace_graph_nodes::arp::ArpEvents;
+use millrace_graph_nodes::capture::Captures;
+use millrace_graph_nodes::forwarding::Forwarding;
+use neighbors::Neighbors;
+use probes::Probes;
+use routes::{RouteError, Routes};
+use stats::Stats;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How the daemon was started.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The configuration file, as an absolute path.
+    pub config_file: PathBuf,
+    /// Whether the command line names the socket.
+    pub socket_given: bool,
+}
+
+/// Why there is no router.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The packet path can't start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The configuration can't be applied.
+    #[error(transparent)]
+    Commit(#[from] apply::CommitError),
+    /// The first forwarding table can't be made.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+}
+
+/// All state of the control plane; see the module.
+pub struct Router {
+    /// The workers.
+    pub engine: Engine,
+    /// How it was started.
+    pub options: Options,
+    /// What runs.
+    pub config: Config,
+    /// What ran.
+    pub history: History,
+    /// The interfaces.
+    pub interfaces: Interfaces,
+    /// The numbers of the VRFs' tables.
+    pub vrfs: BTreeMap<Name, u32>,
+    /// The routes.
+    pub routes: Routes,
+    /// The neighbours.
+    pub neighbors: Neighbors,
+    /// What happened.
+    pub events: Events,
+    /// Rates and marks.
+    pub stats: Stats,
+    /// The router's own echo requests.
+    pub probes: Probes,
+    /// When it started.
+    pub started: Instant,
+    forwarding: Forwarding,
+    arp: ArpEvents,
+    captures: Captures,
+    capture: capture::Capture,
+    control: Waker,
+    devices_checked: Instant,
+    stuck: bool,
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// The router as the parts of the daemon share it.
+#[derive(Clone, Debug)]
+pub struct Shared(Arc<Mutex<Router>>);
+
+impl Shared {
+    /// Shares a router.
+    pub fn new(router: Router) -> Shared {
+        Shared(Arc::new(Mutex::new(router)))
+    }
+
+    /// The router, for as long as nothing is awaited (the compiler sees to that: the guard can't be sent). All of this
+    /// happens on one thread, so that nobody ever waits here.
+    pub fn lock(&self) -> MutexGuard<'_, Router> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Garbage older than this means that a worker hangs.
+const STUCK: Duration = Duration::from_secs(5);
+
+impl Router {
+    /// Starts the workers and applies the configuration. `control` is what wakes the caller to call
+    /// [`pump`](Self::pump).
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(config: Config, options: Options, control: Waker) -> Result<Router, StartError> {
+        let (graph, wiring::Handles { forwarding, arp, captures }) = wiring::graph(&control);
+        let engine = Engine::start(graph, &engine_config(&config), control.clone())?;
+        let huge = engine.pool().region().huge();
+        if !huge && config.buffers.huge_pages == HugePages::Auto {
+            tracing::warn!("no huge pages for the packet buffers: slower than it could be; see vm.nr_hugepages");
+        }
+        let stats = Stats::new(&engine);
+        let now = Instant::now();
+        let mut routes = Routes::new(forwarding.clone());
+        let vrfs = BTreeMap::from([(Name::default_vrf(), routes.add_table()?)]);
+        // What can't change while it runs is so from the beginning.
+        let config_at_start = Config {
+            workers: config.workers.clone(),
+            buffers: config.buffers.clone(),
+            api: config.api.clone(),
+            ..Config::default()
+        };
+        let mut router = Router {
+            engine,
+            options,
+            config: config_at_start,
+            history: History::default(),
+            interfaces: Interfaces::default(),
+            vrfs,
+            routes,
+            neighbors: Neighbors::default(),
+            events: Events::default(),
+            stats,
+            probes: Probes::default(),
+            started: now,
+            forwarding,
+            arp,
+            captures,
+            capture: capture::Capture::default(),
+            control,
+            devices_checked: now,
+            stuck: false,
+        };
+        router.commit(config, "start")?;
+        Ok(router)
+    }
+
+    /// Takes in what the packet path has to say.
+    pub fn pump(&mut self) {
+        let now = Instant::now();
+        self.collect_lost();
+        self.collect_arp(now);
+        while let Some(mut buffer) = self.engine.punted() {
+            let packet: Vec<u8> = buffer.packet().segments().flatten().copied().collect();
+            self.probes.answer(&packet, now);
+        }
+        self.collect_captured();
+    }
+
+    /// Does what is due. See [`next_deadline`](Self::next_deadline).
+    pub fn timers(&mut self) {
+        let now = Instant::now();
+        self.run_neighbors(now);
+        self.run_pending(now);
+    }
+
+    /// When [`timers`](Self::timers) is to be called next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let confirm = self.history.pending.map(|pending| pending.deadline);
+        [self.neighbors.next(), confirm].into_iter().flatten().min()
+    }
+
+    /// What is done once a second: rates, garbage, devices that may have changed unheard.
+    pub fn second(&mut self) {
+        let Router { stats, engine, interfaces, .. } = self;
+        stats.sample(engine, interfaces.iter().map(|i| i.index));
+        let _ = domain().collect();
+        let waiting = domain().lag().waiting;
+        let stuck = waiting > STUCK;
+        if stuck != self.stuck {
+            self.stuck = stuck;
+            let (severity, text) = match stuck {
+                true => (Severity::Error, format!("a worker has not ended its loop for {} s", waiting.as_secs())),
+                false => (Severity::Info, "all workers run again".to_owned()),
+            };
+            self.tell(severity, "workers".to_owned(), text);
+        }
+        self.flush_capture();
+        self.check_devices(Instant::now());
+    }
+
+    /// Lets the counters of interfaces begin anew.
+    pub fn clear_counters(&mut self) {
+        let Router { engine, interfaces, .. } = self;
+        for interface in interfaces.iter_mut() {
+            interface.baseline = engine.interface(interface.index);
+            interface.lost_before = interface.lost();
+        }
+    }
+
+    /// Notes an event, and logs it.
+    pub fn tell(&mut self, severity: Severity, source: String, text: String) {
+        match severity {
+            Severity::Info => tracing::info!("{source}: {text}"),
+            Severity::Warning => tracing::warn!("{source}: {text}"),
+            Severity::Error => tracing::error!("{source}: {text}"),
+        }
+        self.events.add(severity, source, text);
+    }
+
+    /// Notes an event of a kind that may come in numbers; the log has it at level debug.
+    pub(crate) fn tell_quietly(&mut self, severity: Severity, source: String, text: String) {
+        tracing::debug!("{source}: {text}");
+        self.events.add(severity, source, text);
+    }
+}
+
+fn engine_config(config: &Config) -> EngineConfig {
+    let workers = (0..usize::from(config.workers.count))
+        .map(|worker| WorkerConfig { cpu: config.workers.cpus.get(worker).map(|cpu| usize::from(*cpu)) });
+    EngineConfig {
+        workers: workers.collect(),
+        mode: match config.workers.mode {
+            WorkerMode::Adaptive => Mode::Adaptive,
+            WorkerMode::Polling => Mode::Polling,
+        },
+        buffers: config.buffers.count as usize,
+        huge_pages: match config.buffers.huge_pages {
+            HugePages::Auto => memory::HugePages::Auto,
+            HugePages::Required => memory::HugePages::Required,
+            HugePages::Off => memory::HugePages::Off,
+        },
+    }
+}

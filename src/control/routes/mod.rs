@@ -1,0 +1,287 @@
+//! The routes of all VRFs: which there are, which of them win, where they lead, and the forwarding tables made of them.
+//!
+//! A prefix has a candidate for each origin; the best that works is installed. Next hops are resolved to neighbours, if
+//! need be through other routes, and again whenever a route to a gateway or the state of an interface changes. What is
+//! installed is always replaced in place, so that forwarding never sees a gap.
+
+pub mod adjacencies;
+mod balances;
+mod resolve;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use adjacencies::{Adjacencies, Link};
+pub use balances::Balances;
+pub use table::{Candidate, Hop, Path};
+
+use ipnet::Ipv4Net;
+use millrace_engine::epoch::domain;
+use millrace_graph_nodes::forwarding::{Forwarding, MAX_TABLES};
+use millrace_tables::fib::Target;
+use millrace_tables::indices::Indices;
+use millrace_tables::lpm4::Lpm4;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::ops::Bound;
+use std::sync::Arc;
+use table::{Parts, Table};
+
+/// Who made a route. The order is that of preference (administrative distances 0, 1 and 255 elsewhere).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// An address of an interface.
+    Connected,
+    /// The configuration.
+    Static,
+    /// The neighbour table: the host route of a known neighbour.
+    Neighbor,
+}
+
+impl Origin {
+    /// The word for it in listings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Origin::Connected => "connected",
+            Origin::Static => "static",
+            Origin::Neighbor => "neighbor",
+        }
+    }
+}
+
+/// An origin, and what tells its routes to one prefix apart: the address that makes it connected, the interface of a
+/// neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source(pub Origin, pub u32);
+
+/// Why a route can't be.
+#[derive(Debug, thiserror::Error)]
+pub enum RouteError {
+    /// See [`millrace_tables::lpm4::TableFull`].
+    #[error("the forwarding table is full: too many /24 networks have longer prefixes inside")]
+    Full,
+    /// No table of that number.
+    #[error("there is no such forwarding table")]
+    NoTable,
+    /// A limit of the forwarding plane.
+    #[error("{0}")]
+    Limit(&'static str),
+    /// The system refuses memory.
+    #[error("a forwarding table can't be made: {0}")]
+    Memory(#[from] io::Error),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Routes {
+    forwarding: Forwarding,
+    numbers: Indices,
+    tables: BTreeMap<u32, Table>,
+    adjacencies: Adjacencies,
+    balances: Balances,
+}
+
+/// The limited broadcast address is the router's own in every table (RFC 1812 section 5.3.5.1).
+const LIMITED_BROADCAST: Source = Source(Origin::Connected, u32::MAX);
+
+impl Routes {
+    /// Without tables.
+    pub fn new(forwarding: Forwarding) -> Routes {
+        Routes {
+            numbers: Indices::new(0..MAX_TABLES),
+            tables: BTreeMap::new(),
+            adjacencies: Adjacencies::new(forwarding.clone()),
+            balances: Balances::new(forwarding.clone()),
+            forwarding,
+        }
+    }
+
+    /// A new table; the first has number 0.
+    ///
+    /// # Errors
+    /// No number or no memory is left.
+    pub fn add_table(&mut self) -> Result<u32, RouteError> {
+        let number = self.numbers.allocate().ok_or(RouteError::Limit("there are 1024 VRFs already"))?;
+        let (writer, reader) = Lpm4::new()?;
+        let _ = self.forwarding.fibs.set(&domain(), number, reader);
+        self.tables.insert(number, Table::new(writer));
+        self.set(number, host(Ipv4Addr::BROADCAST), LIMITED_BROADCAST, Path::LimitedBroadcast)?;
+        Ok(number)
+    }
+
+    /// Takes away a table, in which only its own routes are left.
+    pub fn remove_table(&mut self, number: u32) {
+        if self.tables.remove(&number).is_some() {
+            self.forwarding.fibs.clear(&domain(), number);
+            self.numbers.release(number);
+        }
+    }
+
+    /// Adds a route, or replaces the one of the same source without a gap.
+    ///
+    /// # Errors
+    /// There is no room or no such table; all is as it was.
+    pub fn set(&mut self, table: u32, prefix: Ipv4Net, source: Source, path: Path) -> Result<(), RouteError> {
+        let Routes { tables, adjacencies, balances, .. } = self;
+        let table = tables.get_mut(&table).ok_or(RouteError::NoTable)?;
+        table.set(prefix.trunc(), source, path, &mut Parts { adjacencies, balances })
+    }
+
+    /// Takes out a source's route. False when it has none to that prefix.
+    pub fn unset(&mut self, table: u32, prefix: Ipv4Net, source: Source) -> bool {
+        let Routes { tables, adjacencies, balances, .. } = self;
+        let Some(table) = tables.get_mut(&table) else { return false };
+        table.unset(prefix.trunc(), source, &mut Parts { adjacencies, balances })
+    }
+
+    /// Adds an interface or tells what changed about it; routes follow its state.
+    ///
+    /// # Errors
+    /// No adjacency is left for it.
+    pub fn set_link(&mut self, interface: u32, link: Link) -> Result<(), RouteError> {
+        let was_up = self.adjacencies.is_up(interface);
+        if !self.adjacencies.set_link(interface, link) {
+            return Err(RouteError::Limit("there are too many interfaces and neighbours"));
+        }
+        if was_up != link.up {
+            self.follow(interface);
+        }
+        Ok(())
+    }
+
+    /// Takes an interface out. Routes that were made of its addresses must be gone.
+    pub fn remove_link(&mut self, interface: u32) {
+        if let Some(link) = self.adjacencies.link(interface) {
+            self.adjacencies.set_link(interface, Link { up: false, ..link });
+            self.follow(interface);
+        }
+        self.adjacencies.remove_link(interface);
+    }
+
+    fn follow(&mut self, interface: u32) {
+        let Routes { tables, adjacencies, balances, .. } = self;
+        for table in tables.values_mut() {
+            table.interface_changed(interface, &mut Parts { adjacencies, balances });
+        }
+    }
+
+    /// The adjacencies, to read.
+    pub fn adjacencies(&self) -> &Adjacencies {
+        &self.adjacencies
+    }
+
+    /// A neighbour's MAC address became known or changed: packets to it, and to what lies behind it, go there.
+    ///
+    /// # Errors
+    /// There is no room for another neighbour.
+    pub fn neighbor_known(
+        &mut self,
+        table: u32,
+        interface: u32,
+        address: Ipv4Addr,
+        mac: millrace_wire::MacAddr,
+    ) -> Result<(), RouteError> {
+        let source = Source(Origin::Neighbor, interface);
+        let is_new = !self.candidates(table, host(address)).any(|c| Source(c.origin, c.owner) == source);
+        if is_new {
+            let index = self.adjacencies.acquire(interface, address);
+            let index = index.ok_or(RouteError::Limit("there are too many neighbours"))?;
+            self.adjacencies.set_mac(interface, address, Some(mac));
+            if let Err(error) = self.set(table, host(address), source, Path::Neighbor(index, interface)) {
+                self.adjacencies.release(interface, address);
+                return Err(error);
+            }
+        } else {
+            self.adjacencies.set_mac(interface, address, Some(mac));
+        }
+        Ok(())
+    }
+
+    /// A neighbour's MAC address is no longer known.
+    pub fn neighbor_unknown(&mut self, table: u32, interface: u32, address: Ipv4Addr) {
+        self.adjacencies.set_mac(interface, address, None);
+        if self.unset(table, host(address), Source(Origin::Neighbor, interface)) {
+            self.adjacencies.release(interface, address);
+        }
+    }
+
+    fn candidates(&self, table: u32, prefix: Ipv4Net) -> impl Iterator<Item = &Candidate> {
+        let entry = self.tables.get(&table).and_then(|table| table.entries.get(&prefix));
+        entry.into_iter().flat_map(|entry| &entry.candidates)
+    }
+
+    /// The routes of a table in order of address and length, those behind `after`: the one that is used, or would be if it
+    /// worked; host routes of neighbours are left out.
+    pub fn list(&self, table: u32, after: Option<Ipv4Net>) -> impl Iterator<Item = (Ipv4Net, &Candidate)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.tables.get(&table).into_iter().flat_map(move |table| {
+            let prefixes = table.entries.range((from, Bound::Unbounded)).map(|(prefix, _)| *prefix);
+            prefixes.filter_map(move |prefix| Some((prefix, self.shown(table, prefix)?)))
+        })
+    }
+
+    /// One route of a table, as [`list`](Self::list) would show it.
+    pub fn get(&self, table: u32, prefix: Ipv4Net) -> Option<&Candidate> {
+        self.shown(self.tables.get(&table)?, prefix)
+    }
+
+    fn shown<'a>(&'a self, table: &'a Table, prefix: Ipv4Net) -> Option<&'a Candidate> {
+        let best = table.best(prefix, &self.adjacencies).map(|(candidate, _)| candidate);
+        let shown = best.or_else(|| table.entries.get(&prefix)?.candidates.first());
+        shown.filter(|candidate| candidate.origin != Origin::Neighbor)
+    }
+
+    /// The route that packets to an address take, past host routes of neighbours.
+    pub fn match_shown(&self, table: u32, address: Ipv4Addr) -> Option<(Ipv4Net, &Candidate)> {
+        let routes = self.tables.get(&table)?;
+        let longest = routes.longest_match(address)?;
+        let covering = (0..=longest.prefix_len()).rev().filter_map(|len| Ipv4Net::new(address, len).ok());
+        covering.map(|net| net.trunc()).find_map(|prefix| {
+            let (candidate, _) = routes.best(prefix, &self.adjacencies)?;
+            (candidate.origin != Origin::Neighbor).then_some((prefix, candidate))
+        })
+    }
+
+    /// The interface that each next hop of a listed route is reached by.
+    pub fn interfaces(&self, table: u32, hops: &Arc<[Hop]>) -> Vec<Option<u32>> {
+        self.tables.get(&table).map(|table| table.interfaces(hops)).unwrap_or_default()
+    }
+
+    /// Where packets to an address go.
+    pub fn lookup(&self, table: u32, address: Ipv4Addr) -> Option<Target> {
+        self.tables.get(&table)?.lookup(address)
+    }
+
+    /// The interface by which packets to an address leave; `None` when they don't.
+    pub fn way_out(&self, table: u32, address: Ipv4Addr) -> Option<u32> {
+        let guard = domain().register();
+        let guard = guard.guard();
+        let index = match self.lookup(table, address)? {
+            Target::Adjacency(index) => index,
+            Target::LoadBalance(index) => self.forwarding.load_balances.get(index, &guard)?.pick(0),
+        };
+        let adjacency = self.forwarding.adjacencies.get(index, &guard)?;
+        (adjacency.interface != 0).then_some(adjacency.interface)
+    }
+
+    /// How many routes a table has, without host routes of neighbours.
+    pub fn len(&self, table: u32) -> usize {
+        self.list(table, None).count()
+    }
+
+    /// Bytes that a table takes.
+    pub fn memory_bytes(&self, table: u32) -> usize {
+        self.tables.get(&table).map_or(0, Table::memory_bytes)
+    }
+
+    /// How many load-balances there are.
+    pub fn balances(&self) -> usize {
+        self.balances.count()
+    }
+}
+
+/// The prefix of one address.
+pub fn host(address: Ipv4Addr) -> Ipv4Net {
+    Ipv4Net::from(address)
+}

@@ -1,0 +1,36 @@
+//! The one list of features: what the graph is made of.
+
+use millrace_engine::{Graph, Waker};
+use millrace_graph_nodes::arp::ArpEvents;
+use millrace_graph_nodes::capture::Captures;
+use millrace_graph_nodes::forwarding::Forwarding;
+use millrace_graph_nodes::{arp, capture, ethernet, icmp, interface, ip4};
+
+/// The ends of what nodes and control share, on control's side.
+#[derive(Clone, Debug)]
+pub struct Handles {
+    /// Interfaces, adjacencies, routes: written by control, read by nodes.
+    pub forwarding: Forwarding,
+    /// What ARP heard and wants.
+    pub arp: ArpEvents,
+    /// Captured frames.
+    pub captures: Captures,
+}
+
+/// The graph with all features, and what control needs of them. `control` is rung when one has something to say.
+pub fn graph(control: &Waker) -> (Graph, Handles) {
+    let handles = Handles {
+        forwarding: Forwarding::new(),
+        arp: ArpEvents::new(control.clone()),
+        captures: Captures::new(control.clone()),
+    };
+    let Handles { forwarding, arp: arp_events, captures } = &handles;
+    let mut graph = Graph::new();
+    ethernet::register(&mut graph, forwarding);
+    arp::register(&mut graph, forwarding, arp_events);
+    ip4::register(&mut graph, forwarding);
+    icmp::register(&mut graph, forwarding);
+    interface::register(&mut graph);
+    capture::register(&mut graph, captures);
+    (graph, handles)
+}
