@@ -100,6 +100,28 @@ impl RxBurst<'_> {
         self.commit(index, N)
     }
 
+    /// Adds packets of one fixed size, each the first `N` bytes of a line, as many as there is room and buffers for; how many.
+    /// For generators: what can be done once for all is not done for each.
+    #[inline]
+    pub fn push_lines<const N: usize, const LINE: usize>(&mut self, lines: &[impl AsRef<[u8; LINE]>]) -> usize {
+        const { assert!(N <= LINE) };
+        let from = self.frame.len();
+        let wanted = lines.len().min(self.room());
+        let added = self.frame.fill(wanted, |to| self.cache.take_many(to));
+        self.starved += (wanted - added) as u64;
+        self.bytes += (N * added) as u64;
+        let pool = self.cache.pool();
+        let interface = self.interface;
+        for (index, line) in self.frame.as_slice()[from..].iter().zip(lines) {
+            let Some(bytes) = line.as_ref().first_chunk::<N>() else { break };
+            // SAFETY: taken from the free list just now, and in the frame only.
+            let mut packet = unsafe { pool.packet(*index) };
+            *packet.meta = Meta::fresh(interface);
+            packet.write_fixed(bytes);
+        }
+        added
+    }
+
     #[inline(always)]
     fn start(&mut self) -> Option<u32> {
         let Some(index) = self.cache.take() else {

@@ -47,6 +47,17 @@ impl Frame {
         fits
     }
 
+    /// Has `take` put up to `n` packets behind those that are there, in one go; how many it put.
+    #[inline(always)]
+    pub fn fill(&mut self, n: usize, take: impl FnOnce(&mut [u32]) -> usize) -> usize {
+        let len = self.len();
+        let free = &mut self.indices[len..];
+        let n = n.min(free.len());
+        let taken = take(&mut free[..n]).min(n);
+        self.len = len + taken;
+        taken
+    }
+
     /// Overwrites the packet at `at`; the caller has taken the one that was there.
     #[inline(always)]
     pub fn set(&mut self, at: usize, index: u32) {

@@ -288,6 +288,23 @@ impl Cache {
         Some(index)
     }
 
+    /// The indices of as many buffers as `to` holds, not reset, or of fewer when the pool is empty; how many.
+    #[inline]
+    pub(crate) fn take_many(&mut self, to: &mut [u32]) -> usize {
+        if self.free.len() < to.len() {
+            self.refill();
+        }
+        let keep = self.free.len().saturating_sub(to.len());
+        let taken = &self.free[keep..];
+        let n = taken.len();
+        to[..n].copy_from_slice(taken);
+        self.free.truncate(keep);
+        for index in &to[..n] {
+            self.pool.mark(*index, true);
+        }
+        n
+    }
+
     /// One empty buffer, or `None` when the pool is empty.
     #[inline]
     pub fn alloc(&mut self) -> Option<Buffer> {

@@ -13,9 +13,16 @@ const MOST: u64 = 1 << 20;
 #[repr(align(64))]
 struct Line([u8; LINE]);
 
+impl AsRef<[u8; LINE]> for Line {
+    #[inline(always)]
+    fn as_ref(&self) -> &[u8; LINE] {
+        &self.0
+    }
+}
+
 /// The length of every packet.
 enum Lens {
-    /// 60 bytes, the smallest Ethernet frame without its check sequence: copied as a whole by one fixed-size copy.
+    /// 60 bytes, the smallest Ethernet frame without its check sequence: copies of fixed size, all at once.
     Smallest,
     All(usize),
     Each(Vec<u16>),
@@ -102,7 +109,7 @@ impl Table {
             let end = self.lines.len().min(self.at + most - given);
             let lines = self.lines.get(self.at..end).unwrap_or_default();
             let n = match &self.lens {
-                Lens::Smallest => lines.iter().take_while(|l| push_smallest(l, burst)).count(),
+                Lens::Smallest => burst.push_lines::<60, LINE>(lines),
                 Lens::All(len) => lines.iter().take_while(|line| push(line, *len, burst)).count(),
                 Lens::Each(lens) => {
                     let lens = lens.get(self.at..end).unwrap_or_default();
@@ -123,11 +130,6 @@ impl Table {
         }
         given
     }
-}
-
-#[inline(always)]
-fn push_smallest(line: &Line, burst: &mut RxBurst<'_>) -> bool {
-    line.0.first_chunk::<60>().is_some_and(|bytes| burst.push_fixed(bytes))
 }
 
 #[inline]

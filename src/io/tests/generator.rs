@@ -116,6 +116,17 @@ fn smallest_frames_walk_through_their_destinations() {
 }
 
 #[test]
+fn without_buffers_nothing_is_skipped() {
+    let mut g = Gen::one(flow("198.18.255.255"));
+    g.burst = TestBurst::new(Pool::new(100, HugePages::Off).unwrap());
+    for i in 0..1000u32 {
+        let packets = g.rx(0);
+        assert_eq!(packets.len(), 100);
+        assert_eq!(destination(&packets[99]).to_bits(), 0xc612_0000 + (i * 100 + 99) % 65_536);
+    }
+}
+
+#[test]
 fn every_protocol_and_size_has_right_checksums() {
     for protocol in [Protocol::Udp, Protocol::Tcp, Protocol::Icmp] {
         for vlan in [None, Some(100)] {
