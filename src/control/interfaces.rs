@@ -55,7 +55,7 @@ impl std::fmt::Debug for Interface {
 }
 
 /// Statistics of drivers that count packets lost on receipt.
-const LOST: &[&str] = &["rx_dropped", "rx_truncated", "rx_bad_offload_header"];
+const LOST: &[&str] = &["rx_ring_full", "rx_truncated", "rx_bad_offload_header"];
 
 impl Interface {
     /// Packets that its driver lost on receipt since the device was opened.

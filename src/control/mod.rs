@@ -32,6 +32,8 @@ pub mod routes;
 pub mod run;
 mod specs;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use crate::wiring;

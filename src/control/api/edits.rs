@@ -156,13 +156,8 @@ mod tests {
         let route = |prefix: &str, kind: &str, next_hops: Vec<_>| {
             asked(Asked::RouteAdd(RouteEdit { prefix: prefix.into(), vrf: None, r#type: kind.into(), next_hops }))
         };
-        let Ok([Edit::RouteAdd { key, route: Route::Via(hops) }]) =
-            route("10.0.0.0/8", "", vec![hop("192.0.2.9", 0), hop("192.0.2.1", 7)])
-                .as_deref()
-                .map(|e| <&[Edit; 1]>::try_from(e).unwrap())
-        else {
-            panic!("no route")
-        };
+        let edits = route("10.0.0.0/8", "", vec![hop("192.0.2.9", 0), hop("192.0.2.1", 7)]).unwrap();
+        let [Edit::RouteAdd { key, route: Route::Via(hops) }] = edits.as_slice() else { panic!("{edits:?}") };
         assert_eq!((key.prefix.to_string(), key.vrf.as_str()), ("10.0.0.0/8".to_owned(), "default"));
         let hops: Vec<_> = hops.iter().map(|h| (h.gateway.to_string(), h.weight)).collect();
         assert_eq!(hops, [("192.0.2.1".to_owned(), 7), ("192.0.2.9".to_owned(), 1)]);

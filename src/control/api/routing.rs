@@ -27,7 +27,7 @@ pub struct Listing {
 
 /// Which routes are listed.
 enum Within {
-    /// All but the ends of subnets, which are of little interest.
+    /// All but the broadcast addresses.
     All,
     /// Exactly this one.
     One(Ipv4Net),
@@ -74,9 +74,7 @@ impl Listing {
             let found: Vec<(Ipv4Net, &Candidate)> = match self.within {
                 Within::All => {
                     let from = router.routes.list(table, self.after);
-                    from.filter(|(_, c)| !matches!(c.path, Path::Broadcast(_) | Path::LimitedBroadcast))
-                        .take(most)
-                        .collect()
+                    from.filter(|(_, c)| !c.path.is_end()).take(most).collect()
                 }
                 Within::Inside(prefix) => {
                     let from =
@@ -147,7 +145,7 @@ pub fn vrfs(router: &Router) -> ListVrfsReply {
     let vrf = |(name, table): (Name, u32)| v1::Vrf {
         interfaces: router.interfaces.iter().filter(|i| i.vrf.0 == name).map(|i| i.name.to_string()).collect(),
         name: name.to_string(),
-        ipv4_routes: router.routes.len(table) as u64,
+        ipv4_routes: router.routes.count(table) as u64,
         ipv6_routes: 0,
     };
     ListVrfsReply { vrfs: vrfs_in_order(router).into_iter().map(vrf).collect() }

@@ -43,7 +43,7 @@ pub fn memory(router: &Router) -> ListMemoryReply {
     let mut areas = vec![MemoryArea { area: "process".to_owned(), bytes: resident(), entries: None }];
     areas.push(area("buffers".to_owned(), pool.region().len(), pool.usage().total));
     for (name, table) in &router.vrfs {
-        let (bytes, routes) = (router.routes.memory_bytes(*table), router.routes.len(*table));
+        let (bytes, routes) = (router.routes.memory_bytes(*table), router.routes.count(*table));
         areas.push(area(format!("ip4-fib {name}"), bytes, routes));
     }
     let (adjacencies, balances) = (router.routes.adjacencies().count(), router.routes.balances());

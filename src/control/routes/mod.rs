@@ -265,9 +265,9 @@ impl Routes {
         (adjacency.interface != 0).then_some(adjacency.interface)
     }
 
-    /// How many routes a table has, without host routes of neighbours.
-    pub fn len(&self, table: u32) -> usize {
-        self.list(table, None).count()
+    /// How many routes a table has, without host routes of neighbours and the ends of subnets.
+    pub fn count(&self, table: u32) -> usize {
+        self.list(table, None).filter(|(_, candidate)| !candidate.path.is_end()).count()
     }
 
     /// Bytes that a table takes.

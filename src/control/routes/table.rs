@@ -44,6 +44,13 @@ pub enum Path {
     Prohibit,
 }
 
+impl Path {
+    /// Whether it stands for a broadcast address, old form or new: of little interest in a listing.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Path::Broadcast(_) | Path::LimitedBroadcast)
+    }
+}
+
 /// One route to a prefix; of several the best that works is installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
