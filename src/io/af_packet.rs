@@ -2,14 +2,15 @@
 //!
 //! Receiving goes by a memory-mapped ring of version 2, sending by one `sendmmsg` a burst. Why so:
 //! - Version 3 hands packets over in blocks, a block that isn't full only after a timer of at least 1 ms (rounded up to the
-//!   kernel's tick before Linux 6.18). A ping through an idle echo loop took 0.17 ms by version 3 and 0.02 ms by version 2.
+//!   kernel's tick before Linux 6.18). The median of pings to an echo loop was 1.0 ms by version 3 and 0.06 ms by version
+//!   2 on two busy processors; through the idle engine, two devices each way, a ping takes 0.05 ms.
 //! - A packet from a peer with segmentation offload may have 64 KiB. The ring's slots hold a normal one; for a larger one
 //!   the kernel queues a copy (`PACKET_COPY_THRESH`), in order, which costs one `recv`.
 //! - A transmit ring attaches its pages to the packet, and veth, the main use of this driver, then copies them once more
 //!   (`skb_orphan_frags`); `sendmmsg` copies once, right from the packet buffers, and takes chains as they are.
 //!
 //! The socket that sends has no offload header and bypasses the queueing discipline: what the device can't take is dropped
-//! and counted here. Device down: both sockets stay and recover by themselves. Device gone: queues answer with an error.
+//! and counted here, and `tcpdump` on the same device shows only what comes in (capture in the router, or at the other end). Device down: both sockets stay and recover by themselves. Device gone: queues answer with an error.
 
 mod receive;
 mod ring;

@@ -37,6 +37,21 @@ fn frames_pass_both_ways_unchanged() {
 }
 
 #[test]
+fn what_the_kernel_sends_by_the_same_device_is_not_received() {
+    in_namespace(|| {
+        let mut port = host_and_port(1500);
+        let mut host = Port::open(&af_packet("host", 1));
+        let socket = UdpSocket::bind("10.9.0.1:5000").unwrap();
+        for _ in 0..300 {
+            socket.send_to(&[0; 10], "10.9.0.2:6000").unwrap();
+        }
+        assert_eq!(port.wait_for(300, |f| f.len() == 52).len(), 300);
+        assert!(!host.rx().iter().any(|f| f.len() == 52));
+        assert!(host.stat("rx_kernel_packets") < 100, "nor does it take up the ring");
+    });
+}
+
+#[test]
 fn a_ring_that_nobody_empties_counts_what_it_loses() {
     in_namespace(|| {
         veth("a", "b");
@@ -236,6 +251,16 @@ fn gone_is_told_and_can_come_back() {
         assert!(port.burst.tx(&mut *port.tx, &[&experimental(1, 60)]).is_err());
         assert!(port.device.set_mtu(1400).is_err());
         assert!(is_missing(open(&af_packet("b", 1), "port")));
+
+        // Slowly: it goes down, that is noticed, and then it is removed, of which the socket is not told.
+        veth("a", "b");
+        let mut slow = Port::open(&af_packet("b", 1));
+        ip("link set dev b down");
+        for _ in 0..1000 {
+            assert!(slow.burst.rx(&mut *slow.rx).is_ok());
+        }
+        ip("link delete dev a");
+        until("an error", || slow.burst.rx(&mut *slow.rx).is_err());
 
         // Another device of the same name is another device.
         veth("a", "b");
