@@ -19,7 +19,7 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
         Asked::InterfaceAdd(add) => Edit::InterfaceAdd {
             name: word("interface", &add.name)?,
             driver: add.driver,
-            settings: add.settings.into_iter().map(|Setting { key, value }| (key, value)).collect(),
+            settings: add.settings.iter().map(|Setting { key, value }| (key.clone(), unquoted(value))).collect(),
         },
         Asked::InterfaceRemove(remove) => Edit::InterfaceRemove { name: word("interface", &remove.name)? },
         Asked::InterfaceSet(set) => {
@@ -123,9 +123,28 @@ fn hop(asked: &millrace_api::v1::NextHop) -> Result<NextHop, Status> {
     })
 }
 
+/// A single value without the quotes that it may need in a file; commands take it as it is.
+fn unquoted(value: &str) -> String {
+    let inside = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    if let Some(text) = inside('\'') {
+        return text.replace("''", "'");
+    }
+    let Some(text) = inside('"') else { return value.to_owned() };
+    let (mut plain, mut escaped) = (String::new(), false);
+    for c in text.chars() {
+        if c == '\\' && !escaped {
+            escaped = true;
+            continue;
+        }
+        plain.push(c);
+        escaped = false;
+    }
+    plain
+}
+
 fn setting(Setting { key, value }: &Setting) -> Result<InterfaceSetting, Status> {
-    // Values stand as in a file, where some need quotes.
-    let value = value.trim_matches(|c| c == '"' || c == '\'');
+    let value = unquoted(value);
+    let value = value.as_str();
     Ok(match key.as_str() {
         "state" => InterfaceSetting::State(word("state", value)?),
         "mtu" => InterfaceSetting::Mtu(word("mtu", value)?),
@@ -170,6 +189,20 @@ mod tests {
             ("10.0.0.0/8", "black", vec![]),
         ] {
             assert_eq!(route(prefix, kind, hops).unwrap_err().code(), tonic::Code::InvalidArgument, "{prefix} {kind}");
+        }
+    }
+
+    #[test]
+    fn quotes_are_taken_off() {
+        for (quoted, plain) in [
+            ("a b", "a b"),
+            (r#""a: b""#, "a: b"),
+            (r#""a\"\\b""#, r#"a"\b"#),
+            ("'it''s'", "it's"),
+            ("\"", "\""),
+            ("", ""),
+        ] {
+            assert_eq!(unquoted(quoted), plain);
         }
     }
 
