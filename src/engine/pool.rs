@@ -410,7 +410,19 @@ impl Buffer {
     /// Appends `bytes`, taking further buffers from `alloc` as the packet outgrows one. False when none was left: the
     /// packet is then incomplete.
     pub fn append(&mut self, mut bytes: &[u8], mut alloc: impl FnMut() -> Option<Buffer>) -> bool {
-        let total = bytes.len();
+        let mut head = self.packet();
+        if !head.chained() {
+            let n = head.extend(bytes);
+            bytes = &bytes[n..];
+            if bytes.is_empty() {
+                return true;
+            }
+        }
+        self.append_chain(bytes, &mut alloc)
+    }
+
+    /// The rest of [`Buffer::append`], for what does not fit the first buffer.
+    fn append_chain(&mut self, mut bytes: &[u8], alloc: &mut impl FnMut() -> Option<Buffer>) -> bool {
         let (mut tail, mut grown) = (self.index, Vec::new());
         // SAFETY: the owner of the head owns the chain; one view at a time.
         while unsafe { self.pool.packet(tail) }.meta.flags & CHAINED != 0 {
@@ -418,11 +430,9 @@ impl Buffer {
             // SAFETY: as above.
             tail = unsafe { self.pool.cold(tail) }.next;
         }
-        let mut done = 0;
         let complete = loop {
             // SAFETY: as above.
             let n = unsafe { self.pool.packet(tail) }.extend(bytes);
-            done += n;
             bytes = &bytes[n..];
             grown.push(tail);
             if bytes.is_empty() {
@@ -447,7 +457,6 @@ impl Buffer {
                 behind += u32::from(self.pool.packet(index).meta.len);
             }
         }
-        debug_assert!(done <= total);
         complete
     }
 }

@@ -93,6 +93,8 @@ impl Worker {
         if catch_unwind(AssertUnwindSafe(|| node.tick(env))).is_err() {
             self.report_panic(at);
         }
+        // What it said of a packet belongs to no step.
+        self.tracer.begin();
         self.send_extra(at);
     }
 
