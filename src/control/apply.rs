@@ -55,6 +55,7 @@ impl Router {
             return Err(CommitError::Restart(restart));
         }
         self.take(&plan)?;
+        self.attach_queues();
         self.config = wanted;
         let revision = self.history.add(source, plan.clone());
         let summary = self.history.newest_first().next().map(super::history::Revision::summary).unwrap_or_default();
@@ -115,6 +116,7 @@ impl Router {
                         self.tell(Severity::Error, "config".to_owned(), format!("undoing failed: {op}: {error}"));
                     }
                 }
+                self.attach_queues();
                 return Err(CommitError::Failed { step: op.to_string(), error });
             }
         }

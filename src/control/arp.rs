@@ -86,6 +86,9 @@ impl Router {
 
     /// Announces an address, so that neighbours who remember another MAC address for it learn better.
     pub(super) fn announce_address(&mut self, index: u32, address: Ipv4Addr) {
+        if !self.interfaces.has_listeners(index) {
+            return;
+        }
         let arp = Arp::request((self.interfaces.mac(index), address), address);
         self.send_arp(index, &arp, MacAddr::BROADCAST);
     }

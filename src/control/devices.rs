@@ -39,6 +39,7 @@ impl Router {
             addresses: Vec::new(),
             parent,
             device: None,
+            idle: Vec::new(),
             link: Link::Missing,
             mac: settings.mac.map_or(MacAddr::ZERO, |mac| MacAddr(mac.0)),
             problem: None,
@@ -47,27 +48,23 @@ impl Router {
             baseline: self.engine.interface(index),
             lost_before: 0,
         };
-        let opened = match open(&interface, self.engine.workers()) {
-            Ok(opened) => opened,
+        match open(&interface, self.engine.workers()) {
+            Ok(opened) => interface.take(opened),
             Err(OpenError::Missing { device }) => {
                 let text = format!("there is no device {device}; waiting for it");
                 self.tell(Severity::Warning, format!("interface {name}"), text.clone());
                 interface.problem = Some(text);
-                None
             }
             Err(error) => {
                 self.interfaces.give_back(index);
                 return Err(format!("interface {name}: {error}"));
             }
-        };
+        }
         self.engine.set_hardware(index, parent.map_or(index, |(parent, _)| parent));
         self.interfaces.insert(interface);
         if let Err(error) = self.refresh(index) {
             self.remove_interface(index);
             return Err(format!("interface {name}: {error}"));
-        }
-        if let Some(opened) = opened {
-            self.attach(index, opened);
         }
         self.capture_new_interface(index);
         Ok(())
@@ -91,26 +88,25 @@ impl Router {
         }
     }
 
-    /// Gives a device that was opened to its interface, and its queues to the workers.
-    fn attach(&mut self, index: u32, (device, pairs): Opened) {
+    /// Gives the queues of devices that were opened to the workers: packets flow from here on, through routes and to
+    /// neighbours that are all there.
+    pub(super) fn attach_queues(&mut self) {
         let workers = self.engine.workers();
-        // Interfaces with fewer queues than there are workers begin with different workers.
-        let worker = |at: usize| (index as usize - 1 + at) % workers;
-        let Some(interface) = self.interfaces.get_mut(index) else { return };
-        interface.link = device.link();
-        if interface.wanted_mac.is_none() {
-            interface.mac = MacAddr(own_mac(&*device, &interface.name));
+        // Devices that make packets by themselves come last, so that the ways out are there when they begin.
+        let mut idle: Vec<(bool, u32)> =
+            self.interfaces.iter().filter(|i| !i.idle.is_empty()).map(|i| (is_source(&i.driver), i.index)).collect();
+        idle.sort_unstable();
+        for (_, index) in idle {
+            let Some(interface) = self.interfaces.get_mut(index) else { continue };
+            let pairs = std::mem::take(&mut interface.idle);
+            // Interfaces with fewer queues than there are workers begin with different workers.
+            let worker = |at: usize| (index as usize - 1 + at) % workers;
+            let polls = |(at, pair): (usize, &QueuePair)| pair.rx.as_ref().map(|_| worker(at));
+            interface.pollers = pairs.iter().enumerate().filter_map(polls).collect();
+            let attach = |(at, QueuePair { rx, tx })| Attach { worker: worker(at), rx, tx };
+            self.engine.attach(index, pairs.into_iter().enumerate().map(attach).collect());
+            self.announce(index);
         }
-        interface.device = Some(device);
-        interface.problem = None;
-        let polls = |(at, pair): (usize, &QueuePair)| pair.rx.as_ref().map(|_| worker(at));
-        interface.pollers = pairs.iter().enumerate().filter_map(polls).collect();
-        let attach = |(at, QueuePair { rx, tx })| Attach { worker: worker(at), rx, tx };
-        let queues = pairs.into_iter().enumerate().map(attach).collect();
-        // What forwarding reads of the interface stands before the first packet comes.
-        self.refresh_or_warn(index);
-        self.engine.attach(index, queues);
-        self.announce(index);
     }
 
     /// Takes away a device that is gone.
@@ -122,6 +118,7 @@ impl Router {
         interface.link = Link::Missing;
         interface.problem = Some(why.to_owned());
         interface.pollers.clear();
+        interface.idle.clear();
         let device = interface.device.take();
         let name = interface.name.clone();
         self.engine.detach(index);
@@ -186,11 +183,12 @@ impl Router {
         interface.tried = Instant::now();
         let name = interface.name.clone();
         match open(interface, workers) {
-            Ok(Some(opened)) => {
+            Ok(opened) => {
+                interface.take(opened);
                 self.tell(Severity::Info, format!("interface {name}"), "its device is there".to_owned());
-                self.attach(index, opened);
+                self.refresh_or_warn(index);
+                self.attach_queues();
             }
-            Ok(None) => {}
             Err(OpenError::Missing { .. }) => {}
             Err(error) => {
                 let text = error.to_string();
@@ -241,6 +239,29 @@ impl Router {
     pub fn missing(&self) -> BTreeSet<Name> {
         let missing = |i: &&Interface| i.device.is_none() && i.parent.is_none();
         self.interfaces.iter().filter(missing).map(|i| i.name.clone()).collect()
+    }
+}
+
+impl Interface {
+    /// Takes over a device that was opened; a sub-interface has none.
+    fn take(&mut self, opened: Option<Opened>) {
+        let Some((device, queues)) = opened else { return };
+        self.link = device.link();
+        if self.wanted_mac.is_none() {
+            self.mac = MacAddr(own_mac(&*device, &self.name));
+        }
+        self.device = Some(device);
+        self.problem = None;
+        self.idle = queues;
+    }
+}
+
+/// Whether packets come of it without anybody sending them.
+fn is_source(driver: &Driver) -> bool {
+    match driver {
+        Driver::Generator(generator) => !generator.streams.is_empty(),
+        Driver::Pcap(pcap) => pcap.read.is_some(),
+        _ => false,
     }
 }
 

@@ -4,7 +4,7 @@ use ipnet::Ipv4Net;
 use millrace_config::{Driver, Mac, Name, State};
 use millrace_engine::counters::{InterfaceTotals, MAX_INTERFACES};
 use millrace_graph_nodes::forwarding;
-use millrace_io::{Device, Link};
+use millrace_io::{Device, Link, QueuePair};
 use millrace_tables::indices::Indices;
 use millrace_wire::MacAddr;
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub struct Interface {
     pub parent: Option<(u32, u16)>,
     /// The open device; none while it is missing, and never one of a sub-interface.
     pub device: Option<Box<dyn Device>>,
+    /// Queues of the device that no worker has yet.
+    pub idle: Vec<QueuePair>,
     /// What the device said last.
     pub link: Link,
     /// The MAC address in use.
@@ -158,6 +160,15 @@ impl Interfaces {
             Some(Interface { parent: Some((parent, _)), .. }) => self.link(*parent),
             Some(interface) => interface.link,
             None => Link::Missing,
+        }
+    }
+
+    /// Whether somebody may listen at the other end of its wire who remembers MAC addresses.
+    pub fn has_listeners(&self, index: u32) -> bool {
+        match self.get(index) {
+            Some(Interface { parent: Some((parent, _)), .. }) => self.has_listeners(*parent),
+            Some(i) => matches!(i.driver, Driver::AfPacket(_) | Driver::Tap(_)) && i.idle.is_empty(),
+            None => false,
         }
     }
 
