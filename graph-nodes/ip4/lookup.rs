@@ -1,5 +1,5 @@
 //! ip4-lookup: the longest prefix that matches the destination, in the packet's table, down to one adjacency.
-//! Reads: table, flow hash. Writes: adjacency, tx interface, flow hash.
+//! Reads: table, flow hash. Writes: adjacency, flow hash; tx interface where no rewrite follows.
 
 use crate::forwarding::Forwarding;
 use crate::icmp::error::Reason;
@@ -89,10 +89,10 @@ impl Node for Ip4Lookup {
         packet.meta.adjacency = index;
         cx.trace(packet, || Trace { table, destination: Ipv4Addr::from(destination), adjacency: index });
         let Some(adjacency) = self.forwarding.adjacencies.get(index, &guard) else { return cx.drop(Count::Gone) };
-        packet.meta.tx_interface = adjacency.interface;
         if adjacency.kind == AdjacencyKind::Rewrite {
             return Next::Rewrite;
         }
+        packet.meta.tx_interface = adjacency.interface;
         special(adjacency.kind, packet, cx)
     }
 }

@@ -54,7 +54,27 @@ pub(crate) const MAX_FEATURES: usize = 32;
 pub(crate) struct SolvedArc {
     pub point: ArcPoint,
     pub features: Vec<NodeName>,
-    pub masks: Box<[AtomicU32]>,
+    pub masks: Box<Masks>,
+}
+
+/// The features that are on, a bit each, by interface.
+pub(crate) type Masks = [AtomicU32; MAX_INTERFACES];
+
+/// What a node needs of its arc on the packet path.
+#[derive(Clone, Copy)]
+pub(crate) struct ArcView<'a> {
+    pub masks: &'a Masks,
+    /// Slot of the arc's first feature in the node's targets; the arc's end follows the last feature.
+    pub first: u8,
+    /// How many features there are.
+    pub features: u8,
+}
+
+impl<'a> ArcView<'a> {
+    /// The view of a node in whose targets the arc's features begin at slot `first`.
+    pub fn new((arc, first): &'a (std::sync::Arc<SolvedArc>, u8)) -> ArcView<'a> {
+        ArcView { masks: &arc.masks, first: *first, features: arc.features.len() as u8 }
+    }
 }
 
 impl SolvedArc {
@@ -111,7 +131,7 @@ pub(crate) fn solve(point: &ArcPoint, features: &[Feature]) -> Result<SolvedArc,
             }
         }
     }
-    let masks = (0..MAX_INTERFACES).map(|_| AtomicU32::new(0)).collect();
+    let masks = Box::new([const { AtomicU32::new(0) }; MAX_INTERFACES]);
     Ok(SolvedArc { point: *point, features: order.into_iter().map(|i| mine[i].node).collect(), masks })
 }
 

@@ -1,6 +1,6 @@
 //! What a node may reach while it works on a packet: its counters, other edges, buffers, tables' guard, trace.
 
-use crate::arc::SolvedArc;
+use crate::arc::ArcView;
 use crate::counters::{InterfaceCounters, InterfaceTable, MAX_INTERFACES, NodeCounters};
 use crate::epoch::Guard;
 use crate::node::{Counters, Edges, Node, SLOT_CHOSEN, SLOT_CONSUME, SLOT_DROP, SLOT_HOLD, Token};
@@ -8,7 +8,6 @@ use crate::packet::Packet;
 use crate::pool::{Buffer, Cache};
 use crate::trace::Tracer;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The worker's things that a node run borrows.
@@ -20,8 +19,8 @@ pub(crate) struct Env<'w> {
     pub ledger: &'w Ledger,
     pub tracer: &'w mut Tracer,
     pub counters: &'w NodeCounters,
-    /// The arc that the node takes part in, and the slot of its first feature.
-    pub arc: Option<&'w (Arc<SolvedArc>, u8)>,
+    /// The arc that the node takes part in.
+    pub arc: Option<ArcView<'w>>,
     pub guard: Guard<'w>,
     pub now: u64,
     pub worker: usize,
@@ -105,25 +104,25 @@ impl<'w, N: Node> Ctx<'w, N> {
     /// Starts the node's arc for `interface`: the first feature that is on there, or `end` when none is.
     #[inline(always)]
     pub fn start_arc(&mut self, packet: &mut Packet<'_>, interface: u32, end: N::Next) -> N::Next {
-        let Some((arc, first)) = self.env.arc else { return end };
+        let Some(arc) = self.env.arc else { return end };
         let mask = arc.masks[interface as usize % MAX_INTERFACES].load(Relaxed);
         if mask == 0 {
             return end;
         }
         packet.meta.features = mask & (mask - 1);
-        self.slot = first + mask.trailing_zeros() as u8;
+        self.slot = arc.first + mask.trailing_zeros() as u8;
         N::Next::chosen(Token(()))
     }
 
     /// Goes on along the arc that the packet is on: the next feature that is on, or the arc's end.
     #[inline(always)]
     pub fn next_feature(&mut self, packet: &mut Packet<'_>) -> N::Next {
-        let Some((arc, first)) = self.env.arc else { return N::Next::dropped(Token(())) };
+        let Some(arc) = self.env.arc else { return N::Next::dropped(Token(())) };
         let mask = packet.meta.features;
         // Bits beyond the arc's features can't be set; the clamp keeps a stray one on the arc all the same.
-        let ahead = (mask.trailing_zeros() as usize).min(arc.features.len());
+        let ahead = (mask.trailing_zeros() as u8).min(arc.features);
         packet.meta.features = mask & mask.wrapping_sub(1);
-        self.slot = first + ahead as u8;
+        self.slot = arc.first + ahead;
         N::Next::chosen(Token(()))
     }
 

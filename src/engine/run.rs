@@ -1,5 +1,6 @@
 //! Running one pending frame of one node: the measured, panic-proof step of the loop.
 
+use crate::arc::ArcView;
 use crate::builtin::{Builtin, punt, tx};
 use crate::clock::clocks;
 use crate::counters::MAX_INTERFACES;
@@ -54,7 +55,7 @@ impl Worker {
             ledger: &me.ledger,
             tracer: &mut self.tracer,
             counters: &me.nodes[at],
-            arc: place.arc.as_ref(),
+            arc: place.arc.as_ref().map(ArcView::new),
             guard: self.participant.guard(),
             now: self.now,
             worker: self.id,
@@ -85,7 +86,7 @@ impl Worker {
             ledger: &me.ledger,
             tracer: &mut self.tracer,
             counters: &me.nodes[at],
-            arc: place.arc.as_ref(),
+            arc: place.arc.as_ref().map(ArcView::new),
             guard: self.participant.guard(),
             now: self.now,
             worker: self.id,

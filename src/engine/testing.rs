@@ -1,6 +1,6 @@
 //! A node on a bench: packets in, where each went, what it looks like then, what was counted. For the tests beside nodes.
 
-use crate::arc::{ArcPoint, Feature, SolvedArc, solve};
+use crate::arc::{ArcPoint, ArcView, Feature, SolvedArc, solve};
 use crate::counters::{Counter, InterfaceTable, InterfaceTotals, NodeCounters};
 use crate::ctx::{Env, Ledger};
 use crate::dispatch::{GONE, How, Instance, Level, Run, UNTOUCHED};
@@ -187,7 +187,7 @@ impl<N: Node> Bench<N> {
             ledger: &self.ledger,
             tracer: &mut self.tracer,
             counters: &self.counters,
-            arc: self.arc.as_ref(),
+            arc: self.arc.as_ref().map(ArcView::new),
             guard: self.participant.guard(),
             now: self.now,
             worker: 0,
