@@ -140,7 +140,8 @@ mod tests {
     fn by_kind_of_route() {
         let mut bench = Bench::new(Ip4Lookup { forwarding: World::new().forwarding });
         for (name, to, next, adjacency, interface, count) in [
-            ("a neighbour", PEER, "ip4-rewrite", TO_PEER, WAN, None),
+            // The rewrite says by which interface.
+            ("a neighbour", PEER, "ip4-rewrite", TO_PEER, 0, None),
             ("the longest prefix wins", [203, 0, 113, 11], "ip4-glean", WAN_SUBNET, WAN, None),
             ("a next hop without MAC", [198, 51, 100, 50], "ip4-arp", TO_STRANGER, WAN, None),
             ("ourselves", LAN_IP, "ip4-local", OURS, 0, None),
