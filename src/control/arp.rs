@@ -40,6 +40,9 @@ impl Router {
 
     /// Does what the neighbour table says.
     pub(super) fn act(&mut self, actions: Vec<Action>) {
+        if actions.is_empty() {
+            return;
+        }
         let mut changed = false;
         for action in actions {
             match action {
@@ -56,9 +59,14 @@ impl Router {
                     self.routes.neighbor_unknown(table, interface, address);
                     changed = true;
                 }
+                // Whoever scans a subnet makes no events; a next hop that is gone does.
                 Action::Failed((interface, address)) => {
                     let name = self.interfaces.name(interface);
-                    self.tell_quietly(Severity::Warning, format!("neighbor {address}"), format!("no answer on {name}"));
+                    tracing::debug!(%address, interface = name, "a neighbour doesn't answer");
+                    if self.routes.adjacencies().is_next_hop(interface, address) {
+                        let source = format!("neighbor {address}");
+                        self.events.add(Severity::Warning, source, format!("no answer on {name}; routes lead there"));
+                    }
                 }
             }
         }

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How often a missing device is looked for, and links are asked, when nothing said that devices changed.
 pub const RETRY: Duration = Duration::from_secs(5);
+/// A device that is lost again and again is not opened more often than this.
+const PAUSE: Duration = Duration::from_millis(500);
 
 impl Router {
     /// Makes an interface. A device that is missing is waited for.
@@ -116,6 +118,7 @@ impl Router {
             return;
         }
         interface.link = Link::Missing;
+        interface.tried = Instant::now();
         interface.problem = Some(why.to_owned());
         interface.pollers.clear();
         interface.idle.clear();
@@ -164,6 +167,7 @@ impl Router {
             self.refresh_or_warn(index);
             self.announce(index);
         }
+        self.devices_left = false;
         let missing: Vec<u32> =
             self.interfaces.iter().filter(|i| i.device.is_none() && i.parent.is_none()).map(|i| i.index).collect();
         missing.into_iter().for_each(|index| self.open_again(index));
@@ -171,7 +175,7 @@ impl Router {
 
     /// Once in a while, in case that nothing was said: see [`devices_changed`](Self::devices_changed).
     pub(super) fn check_devices(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.devices_checked) >= RETRY {
+        if self.devices_left || now.saturating_duration_since(self.devices_checked) >= RETRY {
             self.devices_checked = now;
             self.devices_changed();
         }
@@ -180,6 +184,10 @@ impl Router {
     fn open_again(&mut self, index: u32) {
         let workers = self.engine.workers();
         let Some(interface) = self.interfaces.get_mut(index) else { return };
+        if interface.tried.elapsed() < PAUSE {
+            self.devices_left = true;
+            return;
+        }
         interface.tried = Instant::now();
         let name = interface.name.clone();
         match open(interface, workers) {

@@ -110,6 +110,8 @@ pub struct Router {
     capture: capture::Capture,
     control: Waker,
     devices_checked: Instant,
+    /// A missing device was not tried because it was tried a moment ago.
+    devices_left: bool,
     stuck: bool,
 }
 
@@ -182,6 +184,7 @@ impl Router {
             capture: capture::Capture::default(),
             control,
             devices_checked: now,
+            devices_left: false,
             stuck: false,
         };
         router.commit(config, "start")?;
@@ -248,12 +251,6 @@ impl Router {
             Severity::Warning => tracing::warn!("{source}: {text}"),
             Severity::Error => tracing::error!("{source}: {text}"),
         }
-        self.events.add(severity, source, text);
-    }
-
-    /// Notes an event of a kind that may come in numbers; the log has it at level debug.
-    pub(crate) fn tell_quietly(&mut self, severity: Severity, source: String, text: String) {
-        tracing::debug!("{source}: {text}");
         self.events.add(severity, source, text);
     }
 }
