@@ -42,7 +42,7 @@ fn assert_quotes(name: &str, original: &[u8], quote: &[u8]) {
 #[test]
 fn errors_byte_by_byte() {
     let net = Wires::start(ROUTES);
-    for size in [0, 8, 100, QUOTE - 28, QUOTE - 27, 1400] {
+    for size in [0, 1, 8, 100, QUOTE - 28, QUOTE - 27, 1400] {
         let one = |change: &dyn Fn(&mut Ipv4Header)| datagram(&header(WAN.ip, change), size);
         let to = |address: Ip| datagram(&header(address, |_| {}), size);
         for (name, packet, kind, code, source) in [

@@ -8,6 +8,7 @@ use crate::forwarding::{Forwarding, Interface};
 use crate::rate::TokenBucket;
 use crate::{icmp, ip4, marks};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
+use millrace_wire::checksum::Sum;
 use millrace_wire::{FromBytes, Icmp4, Icmp4Type, IntoBytes, IpProtocol, Ipv4, unreachable};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -195,7 +196,9 @@ impl Node for Icmp4Error {
         cx.trace(packet, || Trace { reason, from, to: original.src() });
         packet.truncate(LONGEST - HEADERS);
         let mut icmp = reason.header();
-        icmp.set_checksum(icmp::sum(packet).bytes(icmp.as_bytes()).checksum());
+        // The header first: a quote may have an odd number of bytes, and what follows such would count in other halves.
+        let sum = packet.segments().fold(Sum::of(icmp.as_bytes()), Sum::bytes);
+        icmp.set_checksum(sum.checksum());
         let quoted = packet.total_len() as u16;
         let mut ip = Ipv4::new(from, original.src(), IpProtocol::ICMP, icmp::TTL, quoted + Icmp4::LEN as u16);
         ip.set_tos(TOS.max(original.tos() & 0xe0));

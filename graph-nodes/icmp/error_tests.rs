@@ -77,7 +77,7 @@ fn the_reasons() {
 /// RFC 1812 section 4.3.2.3: as much of the original as fits into 576 bytes, unchanged.
 #[test]
 fn the_quote() {
-    for bytes_of_data in [0, 8, QUOTE - 28, QUOTE - 27, 1400, 2100, 9000] {
+    for bytes_of_data in [0, 1, 8, QUOTE - 29, QUOTE - 28, QUOTE - 27, 1400, 2100, 9000] {
         let packet = udp_with(HOST, PEER, bytes_of_data, |h| (h.time_to_live, h.options) = (1, [1, 1, 1, 0].into()));
         let outcome = run(&mut bench(), &packet, Reason::TimeExceeded, |_| {});
         let (ip, _, quote) = taken_apart(bytes(&outcome));
