@@ -2,12 +2,15 @@
 //! ip4-glean have in common.
 
 use crate::arp::{ArpEvent, ArpEvents};
+use crate::marks;
 use millrace_engine::{Buffer, Packet};
+use millrace_wire::Ipv4;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 /// Packets that may wait for one neighbour; the oldest gives way (RFC 1122 section 2.3.2.2 asks for the latest at least).
-pub const PER_NEIGHBOUR: usize = 8;
+/// Enough for what a traceroute sends at once, for the fragments of 20 KB, and for the first window of a TCP (RFC 6928).
+pub const PER_NEIGHBOUR: usize = 16;
 /// Packets that may wait in one node of one worker.
 pub const IN_ALL: usize = 1024;
 /// How long they wait: as long as the control plane asks, three times, once a second. In nanoseconds.
@@ -75,6 +78,12 @@ impl Waiting {
         self.count -= 1;
         Some(oldest)
     }
+}
+
+/// Whether a packet would go no further anyway (RFC 1812 section 5.3.1): its sender shall hear of that, not that the next
+/// hop doesn't answer.
+pub fn expired(packet: &Packet<'_>) -> bool {
+    packet.meta.marks & marks::OWN == 0 && packet.header::<Ipv4>().is_some_and(|header| header.ttl() <= 1)
 }
 
 /// All that wait in one node.

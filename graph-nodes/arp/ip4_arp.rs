@@ -2,7 +2,7 @@
 //! Reads: adjacency, marks. Uses the scratch slot while it holds a packet.
 
 use crate::arp::ArpEvents;
-use crate::arp::hold::{Answer, Holding, Neighbour, Release};
+use crate::arp::hold::{Answer, Holding, Neighbour, Release, expired};
 use crate::forwarding::Forwarding;
 use crate::icmp::error::Reason;
 use crate::{icmp, ip4, marks};
@@ -28,6 +28,7 @@ counters! {
         NoAnswer => "next hop does not answer",
         QueueFull => "too many packets wait for the next hop; the oldest is dropped",
         Full => "too many packets wait in all",
+        Expired => "time to live ran out",
         EventsFull => "queue to the control plane is full",
         Gone => "adjacency is being removed",
     }
@@ -71,6 +72,11 @@ impl Node for Ip4Arp {
         let neighbour = Neighbour { interface: adjacency.interface, address: adjacency.next_hop, place };
         let next_hop = Ipv4Addr::from_bits(neighbour.address);
         cx.trace(packet, || Trace { interface: neighbour.interface, next_hop });
+        if expired(packet) {
+            cx.count(Count::Expired);
+            Reason::TimeExceeded.note(packet);
+            return Next::IcmpError;
+        }
         if !self.holding.has_room(&neighbour) {
             return cx.drop(Count::Full);
         }
@@ -197,6 +203,24 @@ mod tests {
         assert!(outcome.sent.iter().all(|out| out.adjacency == TO_STRANGER));
         assert_eq!(outcome.sent[0].data, udp_with(HOST, [8; 4], 1, |_| {}));
         assert_eq!((t.bench.held(), t.bench.wants_tick()), (0, false));
+    }
+
+    /// RFC 1812 section 5.3.1: that its time ran out is known before anybody is asked.
+    #[test]
+    fn what_goes_no_further_does_not_wait() {
+        let mut t = test();
+        for (ttl, own, next) in [(0, 0, "icmp4-error"), (1, 0, "icmp4-error"), (1, marks::OWN, "held"), (2, 0, "held")]
+        {
+            let packet = udp_with(HOST, [8; 4], 10, |h| h.time_to_live = ttl);
+            let outcome = t
+                .bench
+                .run(&[&packet], |meta| (meta.rx_interface, meta.adjacency, meta.marks) = (LAN, TO_STRANGER, own));
+            assert_eq!(outcome.packets[0].next, next, "{ttl} {own}");
+            if next != "held" {
+                assert_eq!(outcome.counts, [("time to live ran out", 1)]);
+                assert_eq!(outcome.packets[0].scratch.to_le_bytes()[..2], [11, 0]);
+            }
+        }
     }
 
     #[test]

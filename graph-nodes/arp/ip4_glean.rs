@@ -2,7 +2,7 @@
 //! Reads: adjacency, table, marks. Uses the scratch slot while it holds a packet.
 
 use crate::arp::ArpEvents;
-use crate::arp::hold::{Answer, Holding, Neighbour, Release};
+use crate::arp::hold::{Answer, Holding, Neighbour, Release, expired};
 use crate::forwarding::Forwarding;
 use crate::icmp::error::Reason;
 use crate::{icmp, ip4, marks};
@@ -30,6 +30,7 @@ counters! {
         NoAnswer => "destination does not answer",
         QueueFull => "too many packets wait for the destination; the oldest is dropped",
         Full => "too many packets wait in all",
+        Expired => "time to live ran out",
         EventsFull => "queue to the control plane is full",
         Gone => "adjacency is being removed",
         Short => "no IPv4 header",
@@ -76,6 +77,11 @@ impl Node for Ip4Glean {
         let interface = adjacency.interface;
         cx.trace(packet, || Trace { interface, destination });
         let neighbour = Neighbour { interface, address: destination.to_bits(), place: packet.meta.table };
+        if expired(packet) {
+            cx.count(Count::Expired);
+            Reason::TimeExceeded.note(packet);
+            return Next::IcmpError;
+        }
         if !self.holding.has_room(&neighbour) {
             return cx.drop(Count::Full);
         }
@@ -149,7 +155,7 @@ fn released(packet: &mut Packet<'_>, why: Release, cx: &mut Ctx<'_, Ip4Glean>) -
 mod tests {
     use super::*;
     use crate::arp::ArpEvent;
-    use crate::arp::hold::PATIENCE;
+    use crate::arp::hold::{PATIENCE, PER_NEIGHBOUR};
     use crate::testing::*;
     use millrace_engine::Waker;
     use millrace_engine::testing::{Bench, Outcome};
@@ -203,6 +209,23 @@ mod tests {
         assert_eq!((bench.held(), bench.wants_tick()), (0, false));
     }
 
+    /// RFC 1812 section 5.3.1: that its time ran out is known before anybody is asked.
+    #[test]
+    fn what_goes_no_further_does_not_wait() {
+        let (_world, _events, mut bench) = test();
+        for (ttl, own, next) in [(0, 0, "icmp4-error"), (1, 0, "icmp4-error"), (1, marks::OWN, "held"), (2, 0, "held")]
+        {
+            let packet = udp_with(HOST, NEW, 10, |h| h.time_to_live = ttl);
+            let outcome =
+                bench.run(&[&packet], |meta| (meta.rx_interface, meta.adjacency, meta.marks) = (LAN, WAN_SUBNET, own));
+            assert_eq!(outcome.packets[0].next, next, "{ttl} {own}");
+            if next != "held" {
+                assert_eq!(outcome.counts, [("time to live ran out", 1)]);
+                assert_eq!(outcome.packets[0].scratch.to_le_bytes()[..2], [11, 0]);
+            }
+        }
+    }
+
     #[test]
     fn routes_that_changed_meanwhile_are_looked_up_again() {
         for (name, target) in [
@@ -221,9 +244,9 @@ mod tests {
     #[test]
     fn the_oldest_gives_way_and_broken_ones_are_counted() {
         let (_world, _events, mut bench) = test();
-        let outcome = send(&mut bench, &[NEW; 9]);
+        let outcome = send(&mut bench, &[NEW; PER_NEIGHBOUR + 1]);
         let full = ("too many packets wait for the destination; the oldest is dropped", 1);
-        assert_eq!(outcome.counts, [("packets held for their destination", 9), full]);
+        assert_eq!(outcome.counts, [("packets held for their destination", PER_NEIGHBOUR as u64 + 1), full]);
         assert_eq!(outcome.sent[0].next, "drop");
         assert_eq!(fate(&bench.one(b"short")), ("drop", &[("no IPv4 header", 1)][..]));
         let outcome = bench.run(&[&udp(HOST, NEW)], |meta| meta.adjacency = 99);
