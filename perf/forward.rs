@@ -71,7 +71,7 @@ fn settle(daemon: &Daemon) -> Result<()> {
 
 /// Packets that the sink has taken, and when it was asked, in seconds.
 fn sent(daemon: &Daemon) -> Result<(f64, f64)> {
-    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     let interfaces = daemon.json(&["show", "interfaces"])?;
     let now = START.elapsed().as_secs_f64();
     let all = interfaces.as_array().cloned().unwrap_or_default();
