@@ -370,6 +370,15 @@ impl Drop for Engine {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        while self.shared.punts.pop().is_some() {}
+        // Workers, nodes and devices are gone: what is still owned was lost by a bug.
+        #[cfg(debug_assertions)]
+        {
+            let leaked = self.shared.pool.owned();
+            if !leaked.is_empty() && !std::thread::panicking() {
+                tracing::error!("{} packet buffers leaked: {:?}", leaked.len(), leaked.get(..16).unwrap_or(&leaked));
+            }
+        }
     }
 }
 

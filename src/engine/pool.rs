@@ -170,6 +170,12 @@ impl Pool {
         PoolUsage { total, free, in_use: total - free }
     }
 
+    /// Debug builds only: the buffers that somebody owns. After all owners are gone these are leaks.
+    #[cfg(debug_assertions)]
+    pub fn owned(&self) -> Vec<u32> {
+        (0..self.count).zip(&self.owned).filter(|(_, o)| o.load(Relaxed)).map(|(i, _)| i).collect()
+    }
+
     /// The memory that holds the packets' bytes.
     pub fn region(&self) -> &Region {
         &self.region

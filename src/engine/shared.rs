@@ -47,7 +47,8 @@ pub(crate) struct Shared {
     pub drop: u16,
 }
 
-/// One worker, as others see it.
+/// One worker, as others see it; on cache lines that no other worker writes.
+#[repr(align(128))]
 pub(crate) struct WorkerShared {
     pub nodes: Vec<NodeCounters>,
     pub interfaces: InterfaceTable,

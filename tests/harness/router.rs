@@ -88,6 +88,11 @@ impl Router {
         self.rebase();
     }
 
+    /// Whether it is Millrace, and not the kernel in its place.
+    pub fn is_daemon(&self) -> bool {
+        matches!(self.runs, Runs::Daemon(_))
+    }
+
     /// Where the API is served.
     pub fn socket(&self) -> PathBuf {
         self.files.file("api.sock")
@@ -180,7 +185,7 @@ impl Router {
     /// Checks the books: every packet accounted for, buffers at their baseline. Dropping it does this, too.
     #[track_caller]
     pub fn settle(&self) {
-        if matches!(self.runs, Runs::Daemon(_)) {
+        if self.is_daemon() {
             account::settle(self);
         }
     }
@@ -216,9 +221,11 @@ impl Drop for Router {
             eprintln!("--- the daemon's log:\n{}", self.log());
             return;
         }
-        if let Runs::Daemon(_) = self.runs {
+        if self.is_daemon() {
             account::settle(self);
             self.end(libc::SIGTERM).code(0);
+            // A debug build names the buffers that nobody gave back.
+            assert!(!self.log().contains("buffers leaked"), "{}", self.log());
         }
     }
 }
