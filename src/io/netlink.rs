@@ -53,6 +53,20 @@ impl Netlink {
         })
     }
 
+    /// The same in another network namespace, which a thread of its own goes to for a moment.
+    pub fn open_in(namespace: &OwnedFd) -> io::Result<Netlink> {
+        let enter = || {
+            // SAFETY: a live descriptor and a number; it moves this thread only, which ends with the closure.
+            sys::check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) })?;
+            Netlink::open()
+        };
+        let gone = || Err(io::Error::other("a thread could not be started"));
+        std::thread::scope(|scope| match std::thread::Builder::new().spawn_scoped(scope, enter) {
+            Ok(thread) => thread.join().unwrap_or_else(|_| gone()),
+            Err(error) => Err(error),
+        })
+    }
+
     /// The device of this name; `None` when there is none.
     pub fn find(&self, name: &str) -> io::Result<Option<NetDevice>> {
         let mut request = Request::new(libc::RTM_GETLINK, 0, 0, 0);
@@ -198,13 +212,18 @@ impl Request {
 #[derive(Debug)]
 pub struct LinkWatch(OwnedFd);
 
-/// Watches the network namespace that the calling thread is in.
+/// `NETLINK_LISTEN_ALL_NSID` of `linux/netlink.h`, which the C library's declarations lack.
+const LISTEN_ALL_NSID: i32 = 8;
+
+/// Watches the network namespace that the calling thread is in, and those that devices were moved to from it (netlink(7),
+/// `NETLINK_LISTEN_ALL_NSID`) where the process may.
 ///
 /// # Errors
 /// When the process has no descriptor left.
 pub fn link_watch() -> io::Result<LinkWatch> {
     let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK;
     let socket = sys::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE)?;
+    let _ = sys::set_option(socket.as_fd(), libc::SOL_NETLINK, LISTEN_ALL_NSID, &1i32);
     // SAFETY: all-zero is a valid value of this plain structure.
     let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
     address.nl_family = libc::AF_NETLINK as u16;

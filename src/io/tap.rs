@@ -12,11 +12,12 @@ use crate::device::{Device, Info, Link, OpenError, QueuePair, derived_mac};
 use crate::netlink::{NetDevice, Netlink};
 use crate::sys;
 use queue::{Receiver, Sender};
+use std::cell::RefCell;
 use std::ffi::{c_int, c_short};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::RangeInclusive;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
@@ -53,6 +54,13 @@ struct InterfaceRequest {
     rest: [u8; 22],
 }
 
+/// Where to ask the kernel for the device. It may be moved to another network namespace, to be the card of a container;
+/// its descriptors go on working.
+struct Place {
+    netlink: Netlink,
+    index: i32,
+}
+
 /// The control side. It holds the descriptors, too, so that the device stays while queues move between workers.
 pub(crate) struct Tap {
     name: String,
@@ -60,7 +68,7 @@ pub(crate) struct Tap {
     mac: [u8; 6],
     files: Vec<Arc<File>>,
     offloads: &'static str,
-    netlink: Netlink,
+    place: RefCell<Place>,
     board: Board<{ count::NAMES.len() }>,
     queues: usize,
 }
@@ -78,22 +86,50 @@ impl Tap {
         let kernel = netlink.find(name).map_err(refused)?;
         let kernel = kernel.ok_or_else(|| OpenError::Missing { device: name.to_owned() })?;
         netlink.set_up(kernel.index).map_err(refused)?;
+        let place = Place { netlink, index: kernel.index };
         Ok(Tap {
             name: name.to_owned(),
             kernel,
             mac: derived_mac(interface),
             files,
             offloads,
-            netlink,
+            place: RefCell::new(place),
             board: Board::new(&count::NAMES),
             queues: 0,
         })
     }
 
-    /// The device as it is now, unless it is gone or another has its name.
+    /// The device as it is now, wherever it is, unless it is gone.
     fn current(&self) -> Option<NetDevice> {
-        self.netlink.find(&self.name).ok().flatten().filter(|d| d.index == self.kernel.index)
+        let file = self.files.first()?;
+        let name = current_name(file)?;
+        let place = &mut *self.place.borrow_mut();
+        let here = place.netlink.find(&name).ok().flatten();
+        if let Some(device) = here.filter(|device| device.index == place.index) {
+            return Some(device);
+        }
+        let netlink = Netlink::open_in(&namespace_of(file).ok()?).ok()?;
+        let device = netlink.find(&name).ok().flatten()?;
+        *place = Place { netlink, index: device.index };
+        Some(device)
     }
+}
+
+/// What the device is called now; nothing when it was deleted.
+fn current_name(file: &File) -> Option<String> {
+    let mut request = InterfaceRequest { name: [0; libc::IFNAMSIZ], flags: 0, rest: [0; 22] };
+    // SAFETY: the kernel writes a `struct ifreq`, which is this long.
+    sys::check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNGETIFF, &mut request) }).ok()?;
+    let name = request.name.split(|byte| *byte == 0).next().unwrap_or_default();
+    Some(String::from_utf8_lossy(name).into_owned())
+}
+
+/// The network namespace that the device is in now.
+fn namespace_of(file: &File) -> io::Result<OwnedFd> {
+    // SAFETY: no argument is passed.
+    let fd = sys::check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNGETDEVNETNS) })?;
+    // SAFETY: the kernel just gave us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn refused_because(name: &str, error: io::Error) -> OpenError {
@@ -188,7 +224,7 @@ impl Device for Tap {
         match self.current() {
             None => Err(io::Error::from_raw_os_error(libc::ENODEV)),
             Some(device) if device.mtu == mtu => Ok(()),
-            Some(device) => self.netlink.set_mtu(device.index, mtu),
+            Some(device) => self.place.borrow().netlink.set_mtu(device.index, mtu),
         }
     }
 
