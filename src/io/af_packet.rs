@@ -143,10 +143,12 @@ impl Device for AfPacket {
         self.kernel.mtu_range()
     }
 
+    /// The kernel's device is only ever raised to it: some devices (veth is one) take no larger packets in than they let
+    /// out, and a router that sends small packets shall not lose the large ones of others.
     fn set_mtu(&mut self, mtu: u32) -> io::Result<()> {
         match self.current() {
             None => Err(io::Error::from_raw_os_error(libc::ENODEV)),
-            Some(device) if device.mtu == mtu => Ok(()),
+            Some(device) if device.mtu >= mtu => Ok(()),
             Some(device) => self.netlink.set_mtu(device.index, mtu),
         }
     }
