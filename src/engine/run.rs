@@ -261,13 +261,22 @@ impl Worker {
 
     #[cold]
     fn trace_builtin(&mut self, at: usize, frame: &Frame) {
-        let name = self.schedule.places[at].name;
+        let place = &self.schedule.places[at];
+        let name = place.name;
         for index in frame.as_slice() {
             // SAFETY: the frame owns its packets; one view at a time.
             let mut packet = unsafe { self.cache.pool().packet(*index) };
             self.tracer.consider(at, &mut packet);
             if packet.traced() {
                 self.tracer.begin();
+                let interface = match place.kind {
+                    Kind::Builtin(Builtin::Input) => Some(packet.meta.rx_interface),
+                    Kind::Builtin(Builtin::Tx) => Some(packet.meta.tx_interface),
+                    _ => None,
+                };
+                if let Some(interface) = interface {
+                    self.tracer.text(&format_args!("interface {interface} length {}", packet.total_len()));
+                }
                 self.tracer.hop(packet.trace_id(), name, None);
             }
         }

@@ -369,7 +369,11 @@ fn a_trace_tells_every_step() {
     let hops: Vec<_> = traces[0].hops.iter().map(|h| (h.node.as_str(), h.text.as_str(), h.reason)).collect();
     assert_eq!(
         hops,
-        [("device-input", "", None), ("sort", "kind Some(1)", Some("asked to be dropped")), ("error-drop", "", None)]
+        [
+            ("device-input", "interface 1 length 2", None),
+            ("sort", "kind Some(1)", Some("asked to be dropped")),
+            ("error-drop", "", None)
+        ]
     );
     w.engine.clear_traces();
     assert!(w.engine.trace("sort", 1, None));
