@@ -120,7 +120,7 @@ fn a_change_that_fails_on_the_way_is_undone() {
     let net = Hosts::start("");
     let before = net.router.run("show configuration");
     // There is a device of this name already, and it is no tap.
-    net.lab.router.ip("link add name taken type dummy");
+    net.lab.router.ip("link add name taken type veth peer name taken-peer");
     let text = MORE.replace("routes:", "  bad: {driver: tap, device: taken, addresses: [10.8.0.1/24]}\nroutes:");
     let said = net.router.ctl(&format!("config apply {}", file(&net, &text).display())).code(1).stderr;
     assert!(said.contains("taken"), "{said}");

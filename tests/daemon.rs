@@ -88,7 +88,7 @@ fn exit_codes_of_millctl() {
         ("sh ver", 0),
         ("-o json show interfaces", 0),
         ("-o yaml show interfaces", 0),
-        ("route add 10.0.0.0/8 via 192.0.2.1", 1),
+        ("route add 10.0.0.0/8 via 192.0.2.1 vrf nosuch", 1),
         ("interface remove nosuch", 1),
         ("show nosuch", 2),
         ("s", 2),

@@ -1,7 +1,8 @@
 //! The two usual surroundings: a router between two Linux hosts, and a router between two raw wires.
 
-use crate::frames::{self, Ip, Mac};
+use crate::frames::{self, Arp, Ip, Mac};
 use crate::{Host, Lab, Router, Wire};
+use serde_json::Value;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -90,6 +91,32 @@ pub struct Wires {
     pub lab: Lab,
 }
 
+/// The addresses of an interface and of its sub-interfaces in a configuration, with their VLANs.
+fn addresses(config: &str, interface: &str) -> Vec<(Option<u16>, Ip)> {
+    let config: Value = serde_saphyr::from_str(config).expect("a YAML configuration");
+    let settings = &config["interfaces"][interface];
+    let of = |vlan: Option<u16>, settings: &Value| -> Vec<(Option<u16>, Ip)> {
+        let nets = settings["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        nets.map(|net| (vlan, frames::ip(net.split('/').next().unwrap_or_default()))).collect()
+    };
+    let subs = settings["sub-interfaces"].as_object().into_iter().flatten();
+    let subs = subs.flat_map(|(vlan, settings)| of(vlan.parse().ok(), settings));
+    of(None, settings).into_iter().chain(subs).collect()
+}
+
+/// Waits until each address was announced.
+#[track_caller]
+fn await_announcements(wire: &Wire, mut awaited: Vec<(Option<u16>, Ip)>) {
+    let all = |frame: &[u8]| {
+        let (vlan, frame) = frames::untagged(frame).map_or((None, frame.to_vec()), |(vlan, inner)| (Some(vlan), inner));
+        if let Some(arp) = Arp::of(&frame).filter(|arp| arp.sender.1 == arp.target.1) {
+            awaited.retain(|address| *address != (vlan, arp.sender.1));
+        }
+        awaited.is_empty().then_some(())
+    };
+    wire.expect("announcement of every address", all);
+}
+
 /// What came out of the router on both sides.
 #[derive(Default, Debug)]
 pub struct Seen {
@@ -116,12 +143,17 @@ neighbors:
         Wires::with(&format!("{}{more}", Wires::CONFIG))
     }
 
-    /// Starts it with a configuration of one's own, which has both stations as neighbours.
+    /// Starts it with a configuration of one's own, which has both stations as neighbours. What it announces at the start
+    /// (RFC 5227 2.3) has been read when this returns, so that a test sees only what its own frames cause.
     #[track_caller]
     pub fn with(config: &str) -> Wires {
         let lab = Lab::new();
         let (lan, wan) = (lab.wire("lan"), lab.wire("wan"));
         let router = lab.start(config);
+        if router.is_daemon() {
+            await_announcements(&lan, addresses(config, "lan"));
+            await_announcements(&wan, addresses(config, "wan"));
+        }
         Wires { router, lan, wan, lab }
     }
 
