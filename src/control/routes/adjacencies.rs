@@ -1,5 +1,6 @@
 //! The adjacencies: one for each neighbour that a route or the neighbour table uses, one for each interface's unknown
-//! neighbours (glean), and a few that stand for what is never sent. The only writer of [`Forwarding::adjacencies`].
+//! neighbours (glean), and a few that stand for what is never sent. The only writer of
+//! [`Tables::adjacencies`](millrace_graph_nodes::forwarding::Tables::adjacencies).
 
 use millrace_engine::epoch::domain;
 use millrace_graph_nodes::forwarding::{Forwarding, MAX_ADJACENCIES};

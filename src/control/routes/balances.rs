@@ -1,4 +1,5 @@
-//! Load-balances, shared by all routes with the same next hops. The only writer of [`Forwarding::load_balances`].
+//! Load-balances, shared by all routes with the same next hops. The only writer of
+//! [`Tables::load_balances`](millrace_graph_nodes::forwarding::Tables::load_balances).
 
 use millrace_engine::epoch::domain;
 use millrace_graph_nodes::forwarding::{Forwarding, MAX_LOAD_BALANCES};
