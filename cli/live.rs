@@ -45,7 +45,9 @@ fn ask(link: &Link, kind: Kind) -> Option<Vec<String>> {
             let mut stream = client.show.list_routes(request).await?.into_inner();
             let mut prefixes = Vec::new();
             while let Some(batch) = stream.message().await? {
-                prefixes.extend(batch.routes.into_iter().map(|route| route.prefix));
+                // What is not configured as a route can be looked at, but neither replaced nor removed.
+                let routes = batch.routes.into_iter().filter(|r| kind != Kind::Prefix || r.origin == "static");
+                prefixes.extend(routes.map(|route| route.prefix));
             }
             Ok(prefixes)
         }),

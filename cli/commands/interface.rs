@@ -188,7 +188,7 @@ fn details(output: &Output, interface: &Interface) -> String {
     line("receiving", rates(interface.rx_pps, interface.rx_bps));
     line("sending", rates(interface.tx_pps, interface.tx_bps));
     if let Some(details) = &interface.details {
-        line("mode", details.mode.clone());
+        details.mode.split("; ").for_each(|mode| line("mode", mode.to_owned()));
         let queue = |queue: &millrace_api::v1::InterfaceQueue| match queue.worker {
             Some(worker) => format!("{} on worker {worker}", queue.queue),
             None => format!("{} on no worker", queue.queue),
@@ -196,7 +196,7 @@ fn details(output: &Output, interface: &Interface) -> String {
         line("queues", details.queues.iter().map(queue).collect::<Vec<_>>().join(", "));
         line("capabilities", details.capabilities.join(", "));
         line("features", details.features.join(", "));
-        for count in &details.statistics {
+        for count in details.statistics.iter().filter(|count| count.count > 0) {
             line("driver count", format!("{} {}", count.count, count.name));
         }
         for note in &details.notes {

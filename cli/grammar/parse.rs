@@ -151,7 +151,7 @@ impl Parser {
         let missing = |what: String| ParseError { message: what, span: end..end };
         let Some(bound) = self.bound else {
             let words = self.path_words().join(", ");
-            return Err(missing(format!("\"{}\" is not whole; next comes one of: {words}", self.path.join(" "))));
+            return Err(missing(format!("\"{}\" is incomplete; expected one of: {words}", self.path.join(" "))));
         };
         match bound.missing() {
             Some(what) => Err(missing(format!("\"{}\" still needs {what}", bound.command.name()))),
@@ -332,7 +332,7 @@ fn resolve(word: &Word, words: &[&'static str]) -> Result<&'static str, ParseErr
             Some(near) if distance(near, text) <= 1 + text.len() / 4 => {
                 error(format!("unknown word \"{text}\"; did you mean \"{near}\"?"))
             }
-            _ => error(format!("unknown word \"{text}\"; here can stand: {}", words.join(", "))),
+            _ => error(format!("unknown word \"{text}\"; expected one of: {}", words.join(", "))),
         },
         _ => error(format!("ambiguous word \"{text}\": {}", begun.join(", "))),
     }

@@ -71,9 +71,9 @@ fn lines_are_parsed_or_refused_with_a_reason() {
         ("clear count", r#"error at 6..11: ambiguous word "count": counters, counts"#),
         ("show interfces", r#"error at 5..14: unknown word "interfces"; did you mean "interfaces"?"#),
         ("shwo version", r#"error at 0..4: unknown word "shwo"; did you mean "show"?"#),
-        ("show banana", r#"error at 5..11: unknown word "banana"; here can stand: interfaces, ip, version"#),
-        ("show", r#"error at 4..4: "show" is not whole; next comes one of: interfaces, ip, version"#),
-        ("show ip", r#"error at 7..7: "show ip" is not whole; next comes one of: route"#),
+        ("show banana", r#"error at 5..11: unknown word "banana"; expected one of: interfaces, ip, version"#),
+        ("show", r#"error at 4..4: "show" is incomplete; expected one of: interfaces, ip, version"#),
+        ("show ip", r#"error at 7..7: "show ip" is incomplete; expected one of: route"#),
         ("show version now", r#"error at 13..16: nothing can follow here, but "now" does"#),
         ("route", r#"error at 5..5: "route" still needs PREFIX (where to)"#),
         ("route 10.0.0.0", r#"error at 6..14: "10.0.0.0" is not a prefix, such as 10.0.0.0/8"#),
@@ -87,7 +87,7 @@ fn lines_are_parsed_or_refused_with_a_reason() {
         ("set mtu 67", r#"error at 8..10: "67" is not a number from 68 to 9000"#),
         ("capture filter tcp", r#"error at 18..18: "capture" still needs "limit""#),
         ("show 'version", "error at 13..13: a quote is not closed"),
-        ("''", r#"error at 0..2: unknown word ""; here can stand: show, set, clear, route, capture"#),
+        ("''", r#"error at 0..2: unknown word ""; expected one of: show, set, clear, route, capture"#),
     ];
     for (line, expected) in cases {
         assert_eq!(outcome(line), expected, "{line}");

@@ -123,7 +123,7 @@ fn exit_codes_tell_who_is_to_blame() {
             2,
             "unknown word \"interfces\"; did you mean \"interfaces\"?\n  show interfces\n       ^^^^^^^^^\n",
         ),
-        (&["show"], 2, "\"show\" is not whole"),
+        (&["show"], 2, "\"show\" is incomplete"),
         (&["--nonsense"], 2, "unexpected argument"),
         (&["-f", "/nonexistent/file"], 2, "can't read /nonexistent/file"),
         (&["config", "check", "/nonexistent/file"], 2, "can't read /nonexistent/file"),
@@ -183,7 +183,7 @@ fn a_file_of_commands_stops_at_the_first_error_and_names_it() {
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "standard input without a terminal is a file of commands");
     let ran = daemon.millctl_with(&["-f", "-"], "banana\n");
     assert_eq!(ran.code, 2);
-    assert!(ran.err.starts_with("stdin:1: unknown word \"banana\"; here can stand: show, "), "{}", ran.err);
+    assert!(ran.err.starts_with("stdin:1: unknown word \"banana\"; expected one of: show, "), "{}", ran.err);
     let ran = daemon.millctl_with(&["-f", "-"], "ping 192.0.2.2 count 1\nclear runtime\n");
     assert_eq!((ran.code, ran.err.as_str()), (1, "stdin:1: failed: ping 192.0.2.2 count 1\n"));
 }

@@ -80,7 +80,7 @@ fn details(router: &Router, interface: &Interface) -> InterfaceDetails {
     let mut notes = info.notes;
     notes.extend(interface.problem.clone());
     InterfaceDetails {
-        mode: info.modes.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", "),
+        mode: info.modes.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join("; "),
         queues: interface.pollers.iter().enumerate().map(queue).collect(),
         capabilities: if info.queues > 1 { vec!["multi-queue".to_owned()] } else { Vec::new() },
         features: router.features_of(interface),
