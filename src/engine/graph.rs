@@ -101,13 +101,17 @@ impl Solved {
         self.nodes.iter().position(|n| n.name.as_str() == name).map(|p| p as u16)
     }
 
-    /// All edges, as (from, to), in order; a drop edge only where a node counts drops.
+    /// All edges, as (from, to), in order; a drop edge only where a node counts drops, and from a feature only to what is
+    /// behind it on its arc.
     pub fn edges(&self) -> Vec<(NodeName, NodeName)> {
         let mut edges = Vec::new();
         for node in &self.nodes {
             for (slot, target) in node.targets.iter().enumerate() {
                 let own = slot >= usize::from(SLOT_FIRST) || (slot == 0 && !node.reasons.is_empty());
-                if own && let Some(to) = self.nodes.get(usize::from(*target)) {
+                if own
+                    && !self.passed(node, slot)
+                    && let Some(to) = self.nodes.get(usize::from(*target))
+                {
                     edges.push((node.name, to.name));
                 }
             }
@@ -115,6 +119,14 @@ impl Solved {
         edges.sort();
         edges.dedup();
         edges
+    }
+
+    /// Whether a slot of a feature is that of a feature which packets have passed when they come to it, or its own.
+    fn passed(&self, node: &SolvedNode, slot: usize) -> bool {
+        let Some((arc, first)) = node.arc else { return false };
+        let features = self.arcs.get(arc).map_or(&[][..], |arc| &arc.features);
+        let place = features.iter().position(|feature| *feature == node.name);
+        place.is_some_and(|place| (usize::from(first)..=usize::from(first) + place).contains(&slot))
     }
 }
 
