@@ -4,7 +4,7 @@
 
 use etherparse::Ipv4Header;
 use harness::frames;
-use harness::{Hosts, LAN, WAN, Wires};
+use harness::{Hosts, HttpServer, LAN, WAN, Wires};
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ fn hosts_put_the_pieces_together() {
     let net = Hosts::start("");
     net.router.run("interface set wan mtu 600");
     net.lan.run("ping -n -M dont -c 3 -i 0.2 -W 2 -s 8000 203.0.113.10").ok();
+    // Without this, Linux sets DF in every datagram that fits its own link, to find the path's MTU.
+    net.lan.sysctl("net.ipv4.ip_no_pmtu_disc=1");
     let receiver = net.wan.enter(|| UdpSocket::bind("0.0.0.0:7000")).expect("port 7000");
     let sender = net.lan.enter(|| UdpSocket::bind("0.0.0.0:0")).expect("a port");
     receiver.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
@@ -84,6 +86,16 @@ fn hosts_put_the_pieces_together() {
         let length = receiver.recv(&mut got).unwrap_or_else(|e| panic!("{bytes} bytes: {e}"));
         assert!(got[..length] == data, "{bytes} bytes");
     }
+}
+
+/// RFC 1191: the sender learns from our error, and nothing is lost for good.
+#[test]
+fn tcp_finds_the_mtu_of_the_path() {
+    let net = Hosts::start("");
+    net.router.run("interface set wan mtu 600");
+    HttpServer::start(&net.lan, 1 << 20).fetch(&net.wan);
+    assert!(net.lan.run("ip route get 203.0.113.10").ok().contains("mtu 600"));
+    assert_eq!(net.router.errors("ip4-fragment", "packets fragmented"), 0);
 }
 
 #[test]

@@ -92,5 +92,6 @@ fn sub_interfaces_count_and_go_down_with_their_parent() {
     net.router.run("interface set lan.100 down");
     assert!(net.pass(&[echo()]).lan.is_empty(), "down");
     net.router.run("interface set lan.100 up");
+    net.lan.expect("announcement", |frame| Arp::of(&frames::untagged(frame)?.1).filter(|arp| arp.sender.1 == BLUE.2));
     assert_eq!(net.pass(&[echo()]).lan.len(), 1, "up again");
 }
