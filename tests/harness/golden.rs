@@ -11,7 +11,7 @@
 use crate::{PATIENCE, Router, Terminal, program};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PROMPT: &str = "millrace>";
 const ROWS: u16 = 2000;
@@ -92,10 +92,11 @@ fn step(terminal: &mut Terminal, typed: &str, expected: &str) -> String {
         return shown(&terminal.view().rows[begin + 1..end.max(begin + 1)]);
     }
     terminal.keys(typed);
+    let typed = Instant::now();
     let quiet = Duration::from_millis(400);
     let look = |rows: &[String]| shown(&rows[begin.min(rows.len())..]);
     let view = if blessing() {
-        terminal.wait(PATIENCE, |view| view.quiet > quiet)
+        terminal.wait(PATIENCE, |view| view.quiet > quiet && typed.elapsed() > quiet)
     } else {
         terminal.wait(Duration::from_secs(4), |view| look(&view.rows) == expected)
     };
@@ -125,10 +126,13 @@ fn shown(rows: &[String]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// Puts `#` for numbers, `<mac>` and `<time>` for what they say, and evens out columns that such values widen.
+/// Puts `#` for numbers, `<mac>` and `<time>` for what they say, and evens out columns that such values widen. A line is
+/// indented as it is, unless a number does it.
 pub fn mask(line: &str) -> String {
-    let mut masked = String::new();
-    for word in line.trim_end().split(' ') {
+    let text = line.trim_start();
+    let number = text.split(' ').next().and_then(masked_core).is_some();
+    let mut masked = " ".repeat(if number { 0 } else { line.len() - text.len() });
+    for word in text.trim_end().split(' ') {
         let word = mask_word(word);
         // A run of blanks, or of the dashes under a heading, is as long as the widest value makes it.
         let blank = word.is_empty() && masked.ends_with("  ");
@@ -181,6 +185,8 @@ mod tests {
             ("192.168.1.0/24  via 203.0.113.1  age 12s", "192.168.1.0/24  via 203.0.113.1  age #s"),
             ("ip4-lookup  0  7.50  2026-11-21T20:56:01.123Z", "ip4-lookup  #  #  <time>"),
             ("lan.100 (1 packet)", "lan.100 (# packet)"),
+            ("    mtu: 1400", "    mtu: #"),
+            ("  12  arp-input", "#  arp-input"),
         ] {
             assert_eq!(mask(line), masked);
         }
