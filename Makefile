@@ -2,6 +2,9 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
+# What `show version` says; a release archive without git says "unknown".
+export MILLRACE_COMMIT ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
 # The tests make network namespaces, so they run as root.
 ifneq ($(shell id -u),0)
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER = sudo -E

@@ -54,6 +54,8 @@ pub(crate) const MAX_FEATURES: usize = 32;
 pub(crate) struct SolvedArc {
     pub point: ArcPoint,
     pub features: Vec<NodeName>,
+    /// The same as they were declared, in the same order.
+    pub declared: Vec<Feature>,
     pub masks: Box<Masks>,
 }
 
@@ -132,7 +134,8 @@ pub(crate) fn solve(point: &ArcPoint, features: &[Feature]) -> Result<SolvedArc,
         }
     }
     let masks = Box::new([const { AtomicU32::new(0) }; MAX_INTERFACES]);
-    Ok(SolvedArc { point: *point, features: order.into_iter().map(|i| mine[i].node).collect(), masks })
+    let declared: Vec<Feature> = order.into_iter().map(|i| *mine[i]).collect();
+    Ok(SolvedArc { point: *point, features: declared.iter().map(|f| f.node).collect(), declared, masks })
 }
 
 fn cycle(features: &[&Feature], earlier: &[Vec<usize>], done: &[usize]) -> String {

@@ -12,7 +12,7 @@ use crate::shared::{QueueLost, Shared};
 use crate::trace::{PacketFilter, PacketTrace};
 use crate::waker::Waker;
 use crate::worker::{Mode, Worker};
-use crate::{ArcName, panic};
+use crate::{ArcName, Feature, panic};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -213,8 +213,8 @@ impl Engine {
     }
 
     /// Arcs with their features in the order that was solved.
-    pub fn arcs(&self) -> Vec<(ArcName, Vec<NodeName>)> {
-        self.shared.graph.arcs.iter().map(|a| (a.point.name, a.features.clone())).collect()
+    pub fn arcs(&self) -> Vec<(ArcName, Vec<Feature>)> {
+        self.shared.graph.arcs.iter().map(|a| (a.point.name, a.declared.clone())).collect()
     }
 
     /// All nodes, in the order in which they run.

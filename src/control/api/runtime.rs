@@ -7,7 +7,7 @@ use millrace_api::v1::{
 };
 use millrace_engine::builtin::{DEVICE_INPUT, ERROR_DROP, ERROR_PUNT, INTERFACE_TX};
 use millrace_engine::trace::PacketTrace;
-use millrace_engine::{ArcName, NodeName, NodeRow, clock};
+use millrace_engine::{ArcName, Feature as Declared, NodeName, NodeRow, clock};
 use std::time::{Duration, SystemTime};
 
 pub fn runtime(router: &Router) -> Runtime {
@@ -133,9 +133,10 @@ pub fn graph(router: &Router) -> Graph {
 }
 
 /// The arc that makes an edge: features are reached in no other way, and go on along it.
-fn arc_of(arcs: &[(ArcName, Vec<NodeName>)], from: NodeName, to: NodeName) -> Option<ArcName> {
-    let onward = |features: &[NodeName]| features.contains(&from) && to != ERROR_DROP;
-    arcs.iter().find(|(_, features)| features.contains(&to) || onward(features)).map(|(arc, _)| *arc)
+fn arc_of(arcs: &[(ArcName, Vec<Declared>)], from: NodeName, to: NodeName) -> Option<ArcName> {
+    let has = |features: &[Declared], node| features.iter().any(|feature| feature.node == node);
+    let makes = |features: &[Declared]| has(features, to) || (has(features, from) && to != ERROR_DROP);
+    arcs.iter().find(|(_, features)| makes(features)).map(|(arc, _)| *arc)
 }
 
 pub fn features(router: &Router) -> ListFeaturesReply {
@@ -144,9 +145,14 @@ pub fn features(router: &Router) -> ListFeaturesReply {
         let has = router.interfaces.iter().filter(|interface| router.features_of(interface).contains(&name));
         has.map(|interface| interface.name.to_string()).collect()
     };
-    let arc = |(arc, features): (ArcName, Vec<NodeName>)| {
-        let feature =
-            |node: NodeName| Feature { node: node.to_string(), interfaces: on(arc, node), ..Feature::default() };
+    let names = |nodes: &[NodeName]| nodes.iter().map(NodeName::to_string).collect();
+    let arc = |(arc, features): (ArcName, Vec<Declared>)| {
+        let feature = |declared: Declared| Feature {
+            node: declared.node.to_string(),
+            after: names(declared.after),
+            before: names(declared.before),
+            interfaces: on(arc, declared.node),
+        };
         FeatureArc { arc: arc.as_str().to_owned(), features: features.into_iter().map(feature).collect() }
     };
     let mut arcs: Vec<FeatureArc> = router.engine.arcs().into_iter().map(arc).collect();

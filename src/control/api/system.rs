@@ -25,11 +25,11 @@ pub fn buffers(router: &Router) -> Buffers {
     Buffers {
         total: usage.total as u64,
         free: usage.free as u64,
+        cached: usage.cached as u64,
         in_use: usage.in_use as u64,
         data_bytes: pool::DATA as u32,
         region_bytes: region.len() as u64,
         page_bytes: if region.huge() { HUGE_PAGE as u64 } else { PAGE },
-        ..Buffers::default()
     }
 }
 
