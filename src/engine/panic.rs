@@ -24,6 +24,11 @@ pub(crate) fn contain() {
     CONTAINED.set(true);
 }
 
+/// The same as an error.
+pub(crate) fn as_error() -> std::io::Error {
+    std::io::Error::other(take().unwrap_or_else(|| "panic".to_owned()))
+}
+
 /// The message of this thread's last panic.
 pub(crate) fn take() -> Option<String> {
     MESSAGE.take()

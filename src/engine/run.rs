@@ -209,9 +209,10 @@ impl Worker {
         let (sent, cause) = if !up(interface) || !up(hardware) {
             (0, tx::DOWN)
         } else if let Some(queue) = queue {
-            match queue.tx(&mut TxBurst { pool, indices }) {
-                Ok(sent) => (sent.min(all), tx::REFUSED),
-                Err(_) => (0, tx::GONE),
+            // A driver that panics has sent nothing.
+            match catch_unwind(AssertUnwindSafe(|| queue.tx(&mut TxBurst { pool, indices }))) {
+                Ok(Ok(sent)) => (sent.min(all), tx::REFUSED),
+                Ok(Err(_)) | Err(_) => (0, tx::GONE),
             }
         } else if let Some(owner) = self.tx_owner[hardware as usize % MAX_INTERFACES].filter(|o| *o != self.id) {
             if self.pass_on(owner, indices) {

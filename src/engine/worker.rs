@@ -6,10 +6,12 @@ use crate::counters::MAX_INTERFACES;
 use crate::device::{RxBurst, RxQueue, TxQueue, Wake};
 use crate::dispatch::{Level, Nexts};
 use crate::epoch::{self, Participant};
+use crate::panic;
 use crate::pool::Cache;
 use crate::schedule::{Kind, Schedule};
 use crate::shared::{QueueLost, Shared, WorkerShared};
 use crate::trace::Tracer;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{Ordering, fence};
 
 /// What a worker does when there is nothing to do.
@@ -97,7 +99,11 @@ impl Worker {
             let start = clock::clocks();
             self.now = clock::now();
             self.mark = start;
-            let worked = self.turn();
+            // Nodes and drivers are caught closer by; this is for a bug in the loop itself.
+            let worked = catch_unwind(AssertUnwindSafe(|| self.turn())).unwrap_or_else(|_| {
+                tracing::error!(worker = self.id, "panic in the loop: {}", panic::as_error());
+                false
+            });
             self.participant.quiescent();
             self.cache.publish();
             if worked {
@@ -160,7 +166,8 @@ impl Worker {
         let RxPort { interface, queue } = &mut self.rx[port];
         let interface = *interface;
         let mut burst = RxBurst { cache: &mut self.cache, frame: &mut frame, interface, bytes: 0, starved: 0 };
-        let result = queue.rx(&mut burst);
+        // A driver that panics has lost its queue, not the worker.
+        let result = catch_unwind(AssertUnwindSafe(|| queue.rx(&mut burst))).unwrap_or_else(|_| Err(panic::as_error()));
         let (bytes, starved, n) = (burst.bytes, burst.starved, frame.len());
         let shared = self.shared;
         let me = &shared.workers[self.id];

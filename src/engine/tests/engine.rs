@@ -126,6 +126,10 @@ impl RxQueue for WireRx {
     fn rx(&mut self, burst: &mut RxBurst<'_>) -> io::Result<()> {
         let mut queue = self.0.0.0.lock().unwrap();
         while let Some(packet) = queue.pop_front() {
+            if packet.as_slice() == b"panic" {
+                drop(queue);
+                panic!("asked to panic");
+            }
             if packet.as_slice() == b"gone" {
                 return Err(io::Error::other("pulled out"));
             }
@@ -335,6 +339,24 @@ fn a_lost_queue_is_reported_once_and_can_be_replaced() {
     w.engine.attach(1, vec![Attach { worker: 0, rx: Some(Box::new(WireRx(wire.clone(), false))), tx: None }]);
     wire.send(&[FORWARD, 9]);
     assert_eq!(w.received(1), [[FORWARD, 9]]);
+    w.settle();
+}
+
+#[test]
+fn a_driver_that_panics_loses_its_queue_only() {
+    let w = world(2, Mode::Adaptive);
+    w.inputs[0].send(&[FORWARD, 1]);
+    w.inputs[0].send(b"panic");
+    let lost = wait("the report", || w.engine.lost_queue());
+    assert!(lost.error.contains("asked to panic"), "{lost:?}");
+    w.inputs[1].send(&[FORWARD, 2]);
+    wait("the other worker", || w.output.take().iter().any(|p| p[1] == 2).then_some(()));
+    w.engine.detach(1);
+    let wire = Wire::new();
+    let rx: Box<dyn RxQueue> = Box::new(WireRx(wire.clone(), false));
+    w.engine.attach(1, vec![Attach { worker: 0, rx: Some(rx), tx: None }]);
+    wire.send(&[FORWARD, 3]);
+    assert_eq!(w.received(1), [[FORWARD, 3]]);
     w.settle();
 }
 
