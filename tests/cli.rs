@@ -29,7 +29,9 @@ fn sessions_are_as_they_were_reviewed() {
 fn play(path: &Path) {
     let (lab, lan, wan) = Hosts::lab();
     // What the kernels say in IPv6 of their own accord comes at no certain time, and `show errors` counts it.
-    [&*lab.router, &*lan, &*wan].map(|namespace| namespace.sysctl("net.ipv6.conf.all.disable_ipv6=1"));
+    for namespace in [&*lab.router, &*lan, &*wan] {
+        namespace.sysctl("net.ipv6.conf.all.disable_ipv6=1");
+    }
     let router = lab.start(&golden::configuration(path));
     if router.interface("wan").is_some() {
         lan.ping(&wan.address);
