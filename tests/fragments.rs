@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used)] // the helpers of tests are tests, too
 
 use etherparse::Ipv4Header;
-use harness::frames;
+use harness::frames::{self, Icmp};
 use harness::{Hosts, HttpServer, LAN, WAN, Wires};
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -86,6 +86,26 @@ fn hosts_put_the_pieces_together() {
         let length = receiver.recv(&mut got).unwrap_or_else(|e| panic!("{bytes} bytes: {e}"));
         assert!(got[..length] == data, "{bytes} bytes");
     }
+}
+
+/// RFC 1812 4.2.2.8: what is for the router itself is put together; RFC 1122 3.3.2: a sender hears when the rest is missing.
+#[test]
+fn the_router_puts_its_own_together() {
+    let net = Wires::start("");
+    let whole = frames::echo_request(LAN.ip, LAN.router_ip, 1, 1, &[0x5a; 1200]);
+    let piece = |start: usize, end: usize| {
+        let (mut header, _) = frames::ip4_packet(&whole).expect("an IPv4 packet");
+        header.fragment_offset = ((start / 8) as u16).try_into().expect("13 bits");
+        header.more_fragments = end < 1208;
+        LAN.frame(&frames::packet(&header, &whole[20 + start..20 + end]))
+    };
+    let seen = net.pass(&[piece(800, 1208), piece(0, 400), piece(400, 800)]);
+    let reply = Icmp::of(&seen.lan[0]).expect("an echo reply");
+    assert_eq!((seen.lan.len(), reply.kind, reply.data), (1, 0, vec![0x5a; 1200]));
+    net.lan.send(&piece(0, 400));
+    let error = net.lan.expect("reassembly time exceeded", Icmp::of);
+    assert_eq!((error.kind, error.code, error.ip.source), (11, 1, LAN.router_ip));
+    assert_eq!(net.router.errors("ip4-local-full-reassembly", "did not come"), 1);
 }
 
 /// RFC 1191: the sender learns from our error, and nothing is lost for good.

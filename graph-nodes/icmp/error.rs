@@ -47,6 +47,8 @@ pub enum Reason {
     Prohibited,
     /// The time to live ran out (RFC 1812 section 5.3.1).
     TimeExceeded,
+    /// The other fragments of a datagram to the router did not come (RFC 1122 section 3.3.2).
+    ReassemblyTimeExceeded,
 }
 
 impl Reason {
@@ -62,6 +64,7 @@ impl Reason {
         let [kind, code, low, high, ..] = packet.meta.scratch[0].to_le_bytes();
         let reason = match (Icmp4Type(kind), code) {
             (Icmp4Type::TIME_EXCEEDED, 0) => Reason::TimeExceeded,
+            (Icmp4Type::TIME_EXCEEDED, 1) => Reason::ReassemblyTimeExceeded,
             (Icmp4Type::UNREACHABLE, unreachable::NET) => Reason::NetUnreachable,
             (Icmp4Type::UNREACHABLE, unreachable::HOST) => Reason::HostUnreachable,
             (Icmp4Type::UNREACHABLE, unreachable::PROTOCOL) => Reason::ProtocolUnreachable,
@@ -84,6 +87,7 @@ impl Reason {
             Reason::FragmentationNeeded { .. } => (Icmp4Type::UNREACHABLE, unreachable::FRAGMENTATION_NEEDED),
             Reason::Prohibited => (Icmp4Type::UNREACHABLE, unreachable::ADMINISTRATIVELY_PROHIBITED),
             Reason::TimeExceeded => (Icmp4Type::TIME_EXCEEDED, 0),
+            Reason::ReassemblyTimeExceeded => (Icmp4Type::TIME_EXCEEDED, 1),
         }
     }
 
@@ -106,6 +110,7 @@ impl Reason {
             Reason::FragmentationNeeded { .. } => Count::SentFragmentationNeeded,
             Reason::Prohibited => Count::SentProhibited,
             Reason::TimeExceeded => Count::SentTimeExceeded,
+            Reason::ReassemblyTimeExceeded => Count::SentReassemblyTimeExceeded,
         }
     }
 }
@@ -125,6 +130,7 @@ counters! {
         SentFragmentationNeeded => "sent fragmentation needed",
         SentProhibited => "sent administratively prohibited",
         SentTimeExceeded => "sent time exceeded",
+        SentReassemblyTimeExceeded => "sent reassembly time exceeded",
         Own => "none about the router's own packet",
         IcmpError => "none about an ICMP error",
         LaterFragment => "none about a fragment other than the first",
@@ -186,7 +192,9 @@ impl Node for Icmp4Error {
         // RFC 1122 section 3.2.1.3: what was sent to one of our addresses is answered from it; anything else, from the
         // interface that it came in by.
         let from = match reason {
-            Reason::PortUnreachable | Reason::ProtocolUnreachable => Some(original.dst()),
+            Reason::PortUnreachable | Reason::ProtocolUnreachable | Reason::ReassemblyTimeExceeded => {
+                Some(original.dst())
+            }
             _ => interface.source_for(original.src()),
         };
         let Some(from) = from else { return cx.drop(Count::NoAddress) };

@@ -63,6 +63,13 @@ fn the_reasons() {
             LAN_IP,
             "sent time exceeded",
         ),
+        (
+            // RFC 1122 section 3.2.1.3: from the address that the fragments were for.
+            Reason::ReassemblyTimeExceeded,
+            Icmpv4Type::TimeExceeded(TimeExceededCode::FragmentReassemblyTimeExceeded),
+            PEER,
+            "sent reassembly time exceeded",
+        ),
     ] {
         let outcome = run(&mut bench(), &udp(HOST, PEER), reason, |_| {});
         assert_eq!(fate(&outcome), ("ip4-lookup", &[(count, 1)][..]), "{reason:?}");
@@ -194,7 +201,7 @@ fn what_can_not_be_answered() {
         let outcome = run(&mut bench, &packet, Reason::TimeExceeded, |meta| meta.rx_interface = interface);
         assert_eq!(fate(&outcome), ("drop", &[(reason, 1)][..]));
     }
-    for noted in [0, 5, 0xff03, 0x010b] {
+    for noted in [0, 5, 0xff03, 0x020b] {
         let outcome = run(&mut bench, &udp(HOST, PEER), Reason::TimeExceeded, |meta| meta.scratch[0] = noted);
         assert_eq!(fate(&outcome), ("drop", &[("no reason noted", 1)][..]), "{noted:#x}");
     }

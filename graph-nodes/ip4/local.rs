@@ -3,8 +3,7 @@
 //!
 //! Echo requests are answered; other ICMP that a host would take goes to the control plane, for its `ping` and
 //! `traceroute`. The router has no services on UDP and TCP ports: the former are unreachable, connections to the latter are
-//! reset. It does not put fragments together again: packets for itself that came in fragments are dropped, and counted as
-//! such.
+//! reset. What came in fragments comes again when it is put together.
 
 use crate::forwarding::Forwarding;
 use crate::icmp::error::Reason;
@@ -26,6 +25,7 @@ edges! {
         EchoReply => icmp::echo_reply::NAME,
         TcpReset => ip4::tcp_reset::NAME,
         IcmpError => icmp::error::NAME,
+        Reassembly => ip4::reassembly::NAME,
         Punt => ERROR_PUNT,
     }
 }
@@ -37,7 +37,6 @@ counters! {
         ClosedPort => "UDP port is closed",
         UnknownProtocol => "unknown protocol",
         OwnSource => "source address is our own",
-        Fragment => "fragment for the router itself",
         SourceRoute => "source route is not followed",
         Broadcast => "broadcast for no service",
         BroadcastEcho => "echo request to a broadcast address",
@@ -88,7 +87,7 @@ impl Node for Ip4Local {
             return cx.drop(Count::SourceRoute);
         }
         if header.is_fragment() {
-            return cx.drop(Count::Fragment);
+            return Next::Reassembly;
         }
         let interface = self.forwarding.interfaces.get(packet.meta.rx_interface, &guard);
         let broadcast = packet.meta.marks & marks::LINK_MULTICAST != 0
@@ -279,23 +278,27 @@ mod tests {
         }
     }
 
+    /// RFC 1812 section 4.2.2.8.
+    #[test]
+    fn fragments_are_put_together_first() {
+        for change in [(|h| h.more_fragments = true) as fn(&mut Ipv4Header), |h| {
+            h.fragment_offset = 1.try_into().unwrap();
+        }] {
+            let packet = udp_with(HOST, LAN_IP, 16, change);
+            let outcome = Bench::new(Ip4Local { forwarding: World::new().forwarding }).one(&packet);
+            assert_eq!(fate(&outcome), ("ip4-local-full-reassembly", &[][..]));
+        }
+    }
+
     #[test]
     fn before_the_protocol() {
         let own_source = "source address is our own";
-        let fragment = |change: fn(&mut Ipv4Header)| udp_with(HOST, LAN_IP, 16, change);
         let route = "source route is not followed";
         for (name, packet, next, reason) in [
             // RFC 1122 section 3.2.1.3.
             ("from the address that it is for", udp(LAN_IP, LAN_IP), "drop", own_source),
             ("from our other side", udp(WAN_IP, LAN_IP), "drop", own_source),
             ("from the subnet's broadcast", udp(SUBNET, LAN_IP), "drop", own_source),
-            ("first fragment", fragment(|h| h.more_fragments = true), "drop", "fragment for the router itself"),
-            (
-                "last fragment",
-                fragment(|h| h.fragment_offset = 1.try_into().unwrap()),
-                "drop",
-                "fragment for the router itself",
-            ),
             // RFC 7126 sections 4.3.5 and 4.4.5.
             ("loose source route", options(&[131, 7, 4, 1, 2, 3, 4]), "drop", route),
             ("strict source route behind others", options(&[1, 0x94, 4, 0, 0, 137, 3, 4]), "drop", route),

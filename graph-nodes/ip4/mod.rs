@@ -5,6 +5,7 @@ pub mod fragment;
 pub mod input;
 pub mod local;
 pub mod lookup;
+pub mod reassembly;
 pub mod rewrite;
 pub mod tcp_reset;
 
@@ -22,5 +23,6 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding) {
     graph.node(move |_| fragment::Ip4Fragment { forwarding: tables.clone() });
     let tables = forwarding.clone();
     graph.node(move |_| local::Ip4Local { forwarding: tables.clone() });
+    graph.node(|_| reassembly::Ip4Reassembly::default());
     graph.node(|_| tcp_reset::TcpReset::default());
 }
