@@ -22,7 +22,9 @@ cleanup() {
 trap cleanup EXIT
 trap exit INT TERM
 
-heading() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+bold='' plain=''
+if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+heading() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 # Runs a command on a host and shows what an operator would type there.
 on() {
     local name=$1 namespace=$2
