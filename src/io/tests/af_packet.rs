@@ -144,6 +144,8 @@ fn jumbo_frames_are_chains() {
         assert_eq!(b.wait_for(frames.len(), is_experimental), frames, "in order");
         // One that the wire doesn't take is no reason to keep back the others.
         b.device.set_mtu(1500).unwrap();
+        assert!(run("ip", "link show dev b").contains("mtu 9000"), "the kernel's own MTU is never lowered");
+        ip("link set dev b mtu 1500");
         assert_eq!(b.tx(&slices), 1);
         assert_eq!(b.stat("tx_too_long"), 5);
     });
