@@ -121,11 +121,15 @@ fn a_change_that_fails_on_the_way_is_undone() {
     let before = net.router.run("show configuration");
     // There is a device of this name already, and it is no tap.
     net.lab.router.ip("link add name taken type veth peer name taken-peer");
-    let text = MORE.replace("routes:", "  bad: {driver: tap, device: taken, addresses: [10.8.0.1/24]}\nroutes:");
+    // The file takes an address away and adds an interface before it comes to that one.
+    let bad = "  a0: {driver: loopback}\n  bad: {driver: tap, device: taken, addresses: [10.8.0.1/24]}\nroutes:";
+    let text = MORE.replace("192.168.1.1/24, ", "").replace("routes:", bad);
     let said = net.router.ctl(&format!("config apply {}", file(&net, &text).display())).code(1).stderr;
     assert!(said.contains("taken"), "{said}");
     assert_eq!(net.router.run("show configuration"), before);
     assert!(!has_more(&net));
+    assert_eq!(net.router.list("show interfaces").len(), 2);
+    net.lan.ping("192.168.1.1");
     net.lan.ping("203.0.113.10");
 }
 

@@ -103,9 +103,10 @@ fn the_router_puts_its_own_together() {
     let reply = Icmp::of(&seen.lan[0]).expect("an echo reply");
     assert_eq!((seen.lan.len(), reply.kind, reply.data), (1, 0, vec![0x5a; 1200]));
     net.lan.send(&piece(0, 400));
+    net.lan.send(&piece(800, 1208));
     let error = net.lan.expect("reassembly time exceeded", Icmp::of);
     assert_eq!((error.kind, error.code, error.ip.source), (11, 1, LAN.router_ip));
-    assert_eq!(net.router.errors("ip4-local-full-reassembly", "did not come"), 1);
+    assert_eq!(net.router.errors("ip4-local-full-reassembly", "did not come"), 2);
 }
 
 /// RFC 1191: the sender learns from our error, and nothing is lost for good.

@@ -156,6 +156,11 @@ fn two_hundred_changes_under_traffic_lose_nothing() {
     let report = ping.wait_for(Duration::from_secs(20)).ok();
     let (sent, missing) = stream.finish();
     assert!(sent > 3000, "only {sent} packets were sent");
-    assert!(missing.is_empty(), "{} of {sent} packets lost in {rounds} x 400 changes: {missing:?}", missing.len());
+    let errors = net.router.run("show errors");
+    assert!(
+        missing.is_empty(),
+        "{} of {sent} packets lost in {rounds} x 400 changes: {missing:?}\n{errors}",
+        missing.len()
+    );
     assert!(report.contains(" 0% packet loss"), "{report}");
 }
