@@ -1,6 +1,6 @@
 //! Real traffic by real programs: ping, curl against a server of our own, iperf3, and a numbered stream.
 
-use crate::{Host, Namespace, Process, TempDir};
+use crate::{Host, Namespace, Process, TempDir, wire};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -134,6 +134,8 @@ impl UdpStream {
     /// Starts it: this many datagrams a second.
     pub fn start(from: &Namespace, to: &Host, rate: u32) -> UdpStream {
         let receiver = to.enter(|| UdpSocket::bind("0.0.0.0:7000")).expect("port 7000");
+        // The usual buffer is full after 140 ms in which a busy machine doesn't let the receiver run.
+        wire::set(&receiver, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 64 << 20);
         let sender = from.enter(|| UdpSocket::bind("0.0.0.0:0")).expect("a port");
         sender.connect((to.address.as_str(), 7000)).expect("connect");
         receiver.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");

@@ -91,7 +91,8 @@ fn packet_socket(device: &str) -> OwnedFd {
     socket
 }
 
-fn set(socket: &OwnedFd, level: i32, option: i32, value: i32) {
+/// Sets a socket's option that is a number.
+pub(crate) fn set(socket: &impl AsRawFd, level: i32, option: i32, value: i32) {
     // SAFETY: the value is a live i32 of the length given.
     let done = unsafe {
         libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), size_of::<i32>() as u32)
