@@ -1,5 +1,6 @@
 //! The tables that nodes read and control writes, published through epochs: readers never wait.
 
+use crossbeam::utils::CachePadded;
 use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::epoch::Slots;
 use millrace_tables::adjacency::Adjacencies;
@@ -73,9 +74,9 @@ fn mask(len: u8) -> u32 {
     u32::MAX.checked_shl(32_u32.saturating_sub(len.into())).unwrap_or(0)
 }
 
-/// All of them; clones are handles to the same tables.
+/// All of them; clones are handles to the same tables. On cache lines of their own: who writes beside them would slow every reader.
 #[derive(Clone, Debug)]
-pub struct Forwarding(Arc<Tables>);
+pub struct Forwarding(Arc<CachePadded<Tables>>);
 
 /// See [`Forwarding`].
 #[derive(Debug)]
@@ -93,12 +94,12 @@ pub struct Tables {
 impl Forwarding {
     /// Empty tables: nothing has a route.
     pub fn new() -> Forwarding {
-        Forwarding(Arc::new(Tables {
+        Forwarding(Arc::new(CachePadded::new(Tables {
             interfaces: Slots::new(MAX_INTERFACES as u32),
             adjacencies: Slots::new(MAX_ADJACENCIES),
             load_balances: Slots::new(MAX_LOAD_BALANCES),
             fibs: Slots::new(MAX_TABLES),
-        }))
+        })))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::counters::MAX_INTERFACES;
 use crate::node::NodeName;
+use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// An arc's name.
@@ -56,7 +57,7 @@ pub(crate) struct SolvedArc {
     pub features: Vec<NodeName>,
     /// The same as they were declared, in the same order.
     pub declared: Vec<Feature>,
-    pub masks: Box<Masks>,
+    pub masks: Box<CachePadded<Masks>>,
 }
 
 /// The features that are on, a bit each, by interface.
@@ -133,7 +134,7 @@ pub(crate) fn solve(point: &ArcPoint, features: &[Feature]) -> Result<SolvedArc,
             }
         }
     }
-    let masks = Box::new([const { AtomicU32::new(0) }; MAX_INTERFACES]);
+    let masks = Box::new(CachePadded::new([const { AtomicU32::new(0) }; MAX_INTERFACES]));
     let declared: Vec<Feature> = order.into_iter().map(|i| *mine[i]).collect();
     Ok(SolvedArc { point: *point, features: declared.iter().map(|f| f.node).collect(), declared, masks })
 }

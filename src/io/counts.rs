@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one queue counts, `N` numbers on cache lines of their own.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(align(128))]
 pub(crate) struct Counts<const N: usize>([Counter; N]);
 
 impl<const N: usize> Counts<N> {

@@ -13,6 +13,7 @@ const CHECK_EVERY: u32 = 256;
 /// The longest packet that the kernel's segmentation makes, with headers to spare.
 const LARGEST: usize = (64 << 10) + 512;
 
+#[repr(align(128))]
 pub(super) struct Receiver {
     ring: Ring,
     socket: Arc<Receiving>,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// Pieces of packets in one call: a burst of jumbo frames needs five each.
 const PIECES: usize = 8 * VECTOR;
 
+#[repr(align(128))]
 pub(super) struct Sender {
     socket: OwnedFd,
     counts: Arc<Counts>,

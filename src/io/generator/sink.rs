@@ -8,6 +8,7 @@ use millrace_wire::checksum::{Sum, pseudo_header4};
 use std::io;
 use std::sync::Arc;
 
+#[repr(align(128))]
 pub(super) struct Sink {
     /// Where packets in several buffers are put together, if they are to be verified.
     whole: Option<Box<[u8]>>,

@@ -24,6 +24,7 @@ struct Stream {
     left: u64,
 }
 
+#[repr(align(128))]
 pub(super) struct Source {
     streams: Vec<Stream>,
     /// The stream whose turn it is to be first.

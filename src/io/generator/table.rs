@@ -29,6 +29,7 @@ enum Lens {
 }
 
 /// A share of a stream's packets, and where in it we are.
+#[repr(align(128))]
 pub(super) struct Table {
     flow: Flow,
     ranges: Ranges,

@@ -13,6 +13,7 @@ const LARGEST: usize = (64 << 10) + 512;
 /// Buffers of the longest packet.
 const PIECES: usize = 40;
 
+#[repr(align(128))]
 pub(super) struct Receiver {
     file: Arc<File>,
     counts: Arc<Counts>,
@@ -87,6 +88,7 @@ impl RxQueue for Receiver {
     }
 }
 
+#[repr(align(128))]
 pub(super) struct Sender {
     file: Arc<File>,
     counts: Arc<Counts>,
