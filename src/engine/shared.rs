@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 
 /// Packets that may wait for the control plane.
 const PUNT_QUEUE: usize = 1024;
-/// Frames that may wait for another worker.
-const INBOX: usize = 64;
+/// Frames that may wait for another worker; many, as frames are small when little comes.
+const INBOX: usize = 1024;
 
 /// Something that control wants done on a worker's thread.
 pub(crate) type Job = Box<dyn FnOnce(&mut Worker) + Send>;

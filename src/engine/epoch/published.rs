@@ -27,7 +27,7 @@ impl<T: Send + Sync + 'static> Published<T> {
         let pointer = self.0.load(guard);
         // SAFETY: never null: `new` and `publish` store boxes, and only dropping takes the last one out. Alive and unaliased by
         // any `&mut` for 'g, see `Slot::load`.
-        unsafe { &**pointer }
+        unsafe { &*pointer }
     }
 
     /// Replaces the value; the old one is retired.
