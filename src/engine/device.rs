@@ -117,7 +117,9 @@ impl RxBurst<'_> {
             if let Some(ahead) = lines.get(at + 8) {
                 // SAFETY: a prefetch never faults.
                 unsafe {
-                    std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_NTA }>(ahead.as_ref().as_ptr().cast())
+                    std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_NTA }>(
+                        ahead.as_ref().as_ptr().cast(),
+                    )
                 };
             }
             let Some(bytes) = line.as_ref().first_chunk::<N>() else { break };
