@@ -16,7 +16,7 @@ impl Frame {
 
     #[inline(always)]
     pub fn len(&self) -> usize {
-        // Tells the compiler what `push` and `set_len` keep true.
+        // Tells the compiler what `push` and `fill` keep true.
         self.len.min(VECTOR)
     }
 

@@ -1,0 +1,122 @@
+//! A worker's own free buffers.
+
+use super::{BATCH, Buffer, CHAINED, Pool, lock};
+use crossbeam::utils::CachePadded;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// A worker's stock of free buffers, refilled from and spilt to the depot a batch at a time.
+pub struct Cache {
+    pub(super) pool: &'static Pool,
+    pub(super) free: Vec<u32>,
+    pub(super) size: Arc<CachePadded<AtomicUsize>>,
+}
+
+impl Cache {
+    /// The pool it draws on.
+    #[inline(always)]
+    pub fn pool(&self) -> &'static Pool {
+        self.pool
+    }
+
+    /// One reset buffer's index, or `None` when the pool is empty.
+    #[inline(always)]
+    pub(crate) fn take(&mut self) -> Option<u32> {
+        if self.free.is_empty() {
+            self.refill();
+        }
+        let index = self.free.pop()?;
+        self.pool.mark(index, true);
+        Some(index)
+    }
+
+    /// The indices of as many buffers as `to` holds, not reset, or of fewer when the pool is empty; how many.
+    #[inline]
+    pub(crate) fn take_many(&mut self, to: &mut [u32]) -> usize {
+        if self.free.len() < to.len() {
+            self.refill();
+        }
+        let keep = self.free.len().saturating_sub(to.len());
+        let taken = &self.free[keep..];
+        let n = taken.len();
+        to[..n].copy_from_slice(taken);
+        self.free.truncate(keep);
+        for index in &to[..n] {
+            self.pool.mark(*index, true);
+        }
+        n
+    }
+
+    /// One empty buffer, or `None` when the pool is empty.
+    #[inline]
+    pub fn alloc(&mut self) -> Option<Buffer> {
+        let index = self.take()?;
+        // SAFETY: taken from the free list just now.
+        Some(unsafe { self.pool.adopt(index) }.reset())
+    }
+
+    /// Gives a buffer (with the chain behind it) back.
+    #[inline]
+    pub fn free(&mut self, buffer: Buffer) {
+        let index = buffer.into_index();
+        // SAFETY: `into_index` gave up ownership to us.
+        unsafe { self.free_indices(&[index]) }
+    }
+
+    /// Gives many buffers back, each with the chain behind it.
+    ///
+    /// # Safety
+    /// The caller owns every index and gives it up.
+    #[inline(always)]
+    pub(crate) unsafe fn free_indices(&mut self, indices: &[u32]) {
+        for &index in indices {
+            self.pool.mark(index, false);
+            // SAFETY: owned until it is pushed below.
+            let chained = unsafe { (*self.pool.meta.as_ptr().add(index as usize)).flags & CHAINED != 0 };
+            if chained {
+                self.free_rest(index);
+            }
+        }
+        self.free.extend_from_slice(indices);
+        if self.free.len() >= 3 * BATCH {
+            self.spill();
+        }
+    }
+
+    #[cold]
+    fn free_rest(&mut self, head: u32) {
+        let mut index = head;
+        // SAFETY: the owner of a chain's head owns all of it.
+        while unsafe { self.pool.packet(index) }.meta.flags & CHAINED != 0 {
+            // SAFETY: as above.
+            index = unsafe { self.pool.cold(index) }.next;
+            self.pool.mark(index, false);
+            self.free.push(index);
+        }
+    }
+
+    #[cold]
+    fn refill(&mut self) {
+        let mut depot = lock(&self.pool.depot);
+        let keep = depot.len().saturating_sub(BATCH);
+        self.free.extend(depot.drain(keep..));
+    }
+
+    #[cold]
+    fn spill(&mut self) {
+        lock(&self.pool.depot).extend(self.free.drain(BATCH..));
+    }
+
+    /// Tells [`Pool::usage`] how many lie here; once per loop of a worker.
+    #[inline]
+    pub fn publish(&self) {
+        self.size.store(self.free.len(), Relaxed);
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        lock(&self.pool.depot).append(&mut self.free);
+        self.size.store(0, Relaxed);
+    }
+}
