@@ -1,4 +1,4 @@
-//! The engine's own nodes, which deal with whole frames: device-input, interface-tx, error-drop, error-punt.
+//! The engine's own nodes, which deal with whole frames: device-input, interface-tx, worker-handoff, error-drop, error-punt.
 
 use crate::arc::{ArcName, ArcPoint};
 use crate::graph::{Graph, NodeSpec};
@@ -8,6 +8,8 @@ use crate::node::NodeName;
 pub const DEVICE_INPUT: NodeName = NodeName::new("device-input");
 /// Hands packets to the devices.
 pub const INTERFACE_TX: NodeName = NodeName::new("interface-tx");
+/// Takes packets to other workers; see [`Ctx::hand_off`](crate::Ctx::hand_off).
+pub const WORKER_HANDOFF: NodeName = NodeName::new("worker-handoff");
 /// Where packets end that are dropped. Causes are counted by the node that drops.
 pub const ERROR_DROP: NodeName = NodeName::new("error-drop");
 /// Hands packets to the control plane.
@@ -22,6 +24,7 @@ pub const DEVICE_INPUT_ARC: ArcPoint =
 pub(crate) enum Builtin {
     Input,
     Tx,
+    Handoff,
     Drop,
     Punt,
 }
@@ -49,6 +52,13 @@ pub(crate) mod tx {
     ];
 }
 
+/// What worker-handoff counts.
+pub(crate) mod handoff {
+    pub const RING_FULL: usize = 0;
+    pub const NO_WORKER: usize = 1;
+    pub const REASONS: &[&str] = &["ring to the other worker is full", "no such worker"];
+}
+
 /// What error-punt counts.
 pub(crate) mod punt {
     pub const FULL: usize = 0;
@@ -56,10 +66,16 @@ pub(crate) mod punt {
 }
 
 pub(crate) fn register(graph: &mut Graph) {
-    let builtin =
-        |name, reasons, kind| NodeSpec { name, targets: &[], reasons, make: crate::graph::Make::Builtin(kind) };
+    let builtin = |name, reasons, kind| NodeSpec {
+        name,
+        targets: &[],
+        hands_off: false,
+        reasons,
+        make: crate::graph::Make::Builtin(kind),
+    };
     graph.nodes.push(builtin(DEVICE_INPUT, input::REASONS, Builtin::Input));
     graph.nodes.push(builtin(INTERFACE_TX, tx::REASONS, Builtin::Tx));
+    graph.nodes.push(builtin(WORKER_HANDOFF, handoff::REASONS, Builtin::Handoff));
     graph.nodes.push(builtin(ERROR_DROP, &[], Builtin::Drop));
     graph.nodes.push(builtin(ERROR_PUNT, punt::REASONS, Builtin::Punt));
 }

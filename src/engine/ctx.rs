@@ -5,7 +5,7 @@ use crate::counters::{InterfaceCounters, InterfaceTable, MAX_INTERFACES, NodeCou
 use crate::epoch::Guard;
 use crate::node::{Counters, Edges, Node, SLOT_CHOSEN, SLOT_CONSUME, SLOT_DROP, SLOT_HOLD, Token};
 use crate::packet::Packet;
-use crate::pool::{Buffer, Cache};
+use crate::pool::{Buffer, Cache, Handoff};
 use crate::trace::Tracer;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,6 +24,8 @@ pub(crate) struct Env<'w> {
     pub guard: Guard<'w>,
     pub now: u64,
     pub worker: usize,
+    /// The node's position in the graph.
+    pub place: u16,
 }
 
 /// Where a worker's packets came from and went: received + made = sent + dropped + consumed + on their way.
@@ -98,6 +100,16 @@ impl<'w, N: Node> Ctx<'w, N> {
     pub fn hold(&mut self) -> N::Next {
         const { assert!(N::HOLDS, "a node that holds packets says so by HOLDS = true") };
         self.slot = SLOT_HOLD;
+        N::Next::chosen(Token(()))
+    }
+
+    /// Passes the packet to the same node on another worker, over a bounded ring. Nodes that do this set
+    /// [`Node::HANDS_OFF`], and tell by the packet that it has arrived.
+    #[inline]
+    pub fn hand_off(&mut self, packet: &mut Packet<'_>, worker: usize) -> N::Next {
+        const { assert!(N::HANDS_OFF, "a node that passes packets to other workers says so by HANDS_OFF = true") };
+        packet.meta.handoff = Handoff { worker: worker as u16, place: self.env.place };
+        self.slot = SLOT_CHOSEN;
         N::Next::chosen(Token(()))
     }
 

@@ -315,6 +315,19 @@ impl Engine {
         self.shared.workers.get(worker).map_or(0, |w| w.busy.get())
     }
 
+    /// Runs a job on a worker's thread between two frames and waits for what it returns (microseconds; a sleeping worker is
+    /// woken): the way to state that the worker keeps to itself ([`Local`](crate::Local)). None when there is no such worker.
+    pub fn run_on<R: Send + 'static>(&self, worker: usize, job: impl FnOnce() -> R + Send + 'static) -> Option<R> {
+        let (done, result) = mpsc::channel();
+        self.submit(
+            worker,
+            Box::new(move |_| {
+                let _ = done.send(job());
+            }),
+        );
+        result.recv().ok()
+    }
+
     /// Traces the next `count` packets that reach `node` on each worker and pass `filter`. False when there is no such
     /// node.
     pub fn trace(&self, node: &str, count: u32, filter: Option<PacketFilter>) -> bool {

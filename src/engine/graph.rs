@@ -1,7 +1,7 @@
 //! The graph: which nodes there are, solved once at start into tables of indices.
 
 use crate::arc::{ArcPoint, Feature, SolvedArc, solve};
-use crate::builtin::Builtin;
+use crate::builtin::{Builtin, ERROR_DROP, WORKER_HANDOFF};
 use crate::dispatch::{Instance, Run};
 use crate::node::{Counters, Edges, Node, NodeName, SLOT_CHOSEN, SLOT_FIRST};
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ pub(crate) enum Make {
 pub(crate) struct NodeSpec {
     pub name: NodeName,
     pub targets: &'static [NodeName],
+    /// Whether it passes packets to other workers.
+    pub hands_off: bool,
     pub reasons: &'static [&'static str],
     pub make: Make,
 }
@@ -50,6 +52,7 @@ impl Graph {
         self.nodes.push(NodeSpec {
             name: N::NAME,
             targets: N::Next::TARGETS,
+            hands_off: N::HANDS_OFF,
             reasons: N::Count::REASONS,
             make: Make::Node(Box::new(move |worker| Box::new(Instance::new(make(worker))))),
         });
@@ -107,7 +110,7 @@ impl Solved {
         let mut edges = Vec::new();
         for node in &self.nodes {
             for (slot, target) in node.targets.iter().enumerate() {
-                let own = slot >= usize::from(SLOT_FIRST) || (slot == 0 && !node.reasons.is_empty());
+                let own = slot >= usize::from(SLOT_CHOSEN) || !node.reasons.is_empty();
                 if own
                     && !self.passed(node, slot)
                     && let Some(to) = self.nodes.get(usize::from(*target))
@@ -158,7 +161,10 @@ pub(crate) fn solve_graph(mut graph: Graph) -> Result<Solved, GraphError> {
     // Each node's targets by name: its own edges, then those that its arc adds.
     let mut wanted = Wanted::new();
     for node in &graph.nodes {
-        let mut targets = vec![crate::builtin::ERROR_DROP; usize::from(SLOT_FIRST)];
+        let mut targets = vec![ERROR_DROP; usize::from(SLOT_FIRST)];
+        if node.hands_off {
+            targets[usize::from(SLOT_CHOSEN)] = WORKER_HANDOFF;
+        }
         targets.extend(node.targets);
         let mine = arcs
             .iter()
@@ -204,7 +210,9 @@ pub(crate) fn solve_graph(mut graph: Graph) -> Result<Solved, GraphError> {
         let (targets, arc) = wanted.get(name)?;
         let spec = specs.remove(name)?;
         let mut targets: Vec<u16> = targets.iter().map(position).collect();
-        targets[usize::from(SLOT_CHOSEN)] = NOWHERE;
+        if !spec.hands_off {
+            targets[usize::from(SLOT_CHOSEN)] = NOWHERE;
+        }
         Some(SolvedNode { name: *name, reasons: spec.reasons, make: spec.make, targets, arc: *arc })
     });
     Ok(Solved { nodes: nodes.collect(), arcs })
@@ -223,7 +231,7 @@ fn run_order(wanted: &Wanted) -> Vec<NodeName> {
         }
         out.push(n);
     }
-    let (mut seen, mut out) = (vec![crate::builtin::ERROR_DROP], vec![crate::builtin::ERROR_DROP]);
+    let (mut seen, mut out) = (vec![ERROR_DROP], vec![ERROR_DROP]);
     visit(crate::builtin::DEVICE_INPUT, wanted, &mut seen, &mut out);
     for n in wanted.keys() {
         visit(*n, wanted, &mut seen, &mut out);

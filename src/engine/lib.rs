@@ -11,7 +11,7 @@
 //! | `frame` `dispatch` `schedule` `run` `builtin` | vectors on their way |
 //! | `worker` `waker` `device` | threads, their sleep, and the queues they poll |
 //! | `shared` `engine` `counters` `trace` | what control sees and does |
-//! | `epoch` | wait-free reads of tables that others change |
+//! | `epoch` `local` | wait-free reads of tables that others change, and state that one worker keeps to itself |
 
 pub mod arc;
 pub mod builtin;
@@ -24,6 +24,7 @@ mod engine;
 pub mod epoch;
 mod frame;
 mod graph;
+mod local;
 pub mod memory;
 pub mod node;
 mod packet;
@@ -43,6 +44,7 @@ pub use dispatch::Level;
 pub use engine::{Attach, Engine, EngineConfig, EngineError, ErrorRow, LedgerTotals, NodeRow, WorkerConfig};
 pub use frame::VECTOR;
 pub use graph::{Graph, GraphError};
+pub use local::{Borrow, Local};
 pub use node::{Node, NodeName};
 pub use packet::{Packet, Segments};
 pub use pool::{Buffer, Pool};

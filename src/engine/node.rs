@@ -38,6 +38,8 @@ pub trait Node: Send + Sized + 'static {
     const STAGES: usize = 0;
     /// Whether it keeps packets ([`Ctx::hold`]).
     const HOLDS: bool = false;
+    /// Whether it passes packets to other workers ([`Ctx::hand_off`]).
+    const HANDS_OFF: bool = false;
     /// Where packets can go (`edges!`).
     type Next: Edges;
     /// What it counts (`counters!`).
@@ -97,7 +99,7 @@ pub struct Token(pub(crate) ());
 
 /// Slot of the drop edge in every node.
 pub(crate) const SLOT_DROP: u8 = 0;
-/// Stands for the slot that the context holds.
+/// Stands for the slot that the context holds; as such a slot, the way to other workers.
 pub(crate) const SLOT_CHOSEN: u8 = 1;
 /// First slot of a node's own edges.
 pub(crate) const SLOT_FIRST: u8 = 2;

@@ -34,7 +34,16 @@ const BATCH: usize = 256;
 /// No buffer: the end of a chain.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// What the graph knows about a packet: exactly one cache line.
+/// A node on another worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Handoff {
+    pub worker: u16,
+    /// Position of the node in the graph.
+    pub place: u16,
+}
+
+/// What the graph knows about a packet: exactly one cache line, without padding, so that a fresh one is written in whole vectors.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(64))]
 pub struct Meta {
@@ -59,8 +68,8 @@ pub struct Meta {
     pub table: u32,
     /// Bits that the protocols above define and share.
     pub marks: u32,
-    /// Nothing yet. There is no padding anywhere, so that a fresh one is written in whole vectors.
-    pub(crate) reserved: u32,
+    /// Where it goes on, while it is between two workers.
+    pub(crate) handoff: Handoff,
     /// Room for one feature's own use between two nodes that it owns; others may overwrite it.
     pub scratch: [u64; 3],
 }
@@ -93,7 +102,7 @@ impl Meta {
             flow_hash: 0,
             table: 0,
             marks: 0,
-            reserved: 0,
+            handoff: Handoff { worker: 0, place: 0 },
             scratch: [0; 3],
         }
     }

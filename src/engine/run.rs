@@ -1,7 +1,7 @@
 //! Running one pending frame of one node: the measured, panic-proof step of the loop.
 
 use crate::arc::ArcView;
-use crate::builtin::{Builtin, punt, tx};
+use crate::builtin::{Builtin, handoff, punt, tx};
 use crate::clock::clocks;
 use crate::counters::MAX_INTERFACES;
 use crate::ctx::Env;
@@ -28,6 +28,7 @@ impl Worker {
                 }
                 match kind {
                     Builtin::Tx => self.run_tx(frame),
+                    Builtin::Handoff => self.run_handoff(at, frame),
                     Builtin::Punt => self.run_punt(at, frame),
                     Builtin::Drop | Builtin::Input => self.run_drop(frame),
                 }
@@ -59,6 +60,7 @@ impl Worker {
             guard: self.participant.guard(),
             now: self.now,
             worker: self.id,
+            place: at as u16,
         };
         self.nexts.fill(UNTOUCHED);
         let (indices, nexts) = (frame.as_slice(), &mut *self.nexts);
@@ -90,6 +92,7 @@ impl Worker {
             guard: self.participant.guard(),
             now: self.now,
             worker: self.id,
+            place: at as u16,
         };
         if catch_unwind(AssertUnwindSafe(|| node.tick(env))).is_err() {
             self.report_panic(at);
@@ -248,16 +251,58 @@ impl Worker {
         let mut frame = self.schedule.empty_frame();
         let fits = indices.iter().all(|i| frame.push(*i));
         debug_assert!(fits);
-        let Some(other) = self.shared.workers.get(owner) else { return false };
-        if let Err(frame) = other.inbox.push(frame) {
-            self.schedule.give_back(frame);
-            return false;
+        match self.push_to(owner, self.shared.tx, frame) {
+            Ok(()) => true,
+            Err(frame) => {
+                self.schedule.give_back(frame);
+                false
+            }
         }
+    }
+
+    /// Hands a frame to a node of another worker; back it comes when that one's ring is full, or there is no such worker.
+    fn push_to(&self, worker: usize, place: u16, frame: Box<Frame>) -> Result<(), Box<Frame>> {
+        let Some(other) = self.shared.workers.get(worker) else { return Err(frame) };
+        other.inbox.push((place, frame)).map_err(|(_, frame)| frame)?;
         fence(Ordering::SeqCst);
         if other.sleeping.load(Ordering::SeqCst) {
             other.waker.wake();
         }
-        true
+        Ok(())
+    }
+
+    /// Sorts packets by the worker and node that they go on at, and hands them over in frames.
+    fn run_handoff(&mut self, at: usize, frame: Box<Frame>) {
+        for &index in frame.as_slice() {
+            // SAFETY: the frame owns its packets; one view at a time.
+            let to = unsafe { self.cache.pool().packet(index) }.meta.handoff;
+            let worker = usize::from(to.worker);
+            if worker >= self.leaving.len() {
+                self.me().nodes[at].lost(handoff::NO_WORKER, 1);
+                let _ = self.schedule.put(self.shared.drop, index);
+                continue;
+            }
+            let other = self.leaving[worker].take_if(|(place, frame)| *place != to.place || frame.room() == 0);
+            if let Some((place, frame)) = other {
+                self.leave(at, worker, place, frame);
+            }
+            let spare = || (to.place, self.schedule.empty_frame());
+            let fits = self.leaving[worker].get_or_insert_with(spare).1.push(index);
+            debug_assert!(fits);
+        }
+        for worker in 0..self.leaving.len() {
+            if let Some((place, frame)) = self.leaving[worker].take() {
+                self.leave(at, worker, place, frame);
+            }
+        }
+        self.schedule.give_back(frame);
+    }
+
+    fn leave(&mut self, at: usize, worker: usize, place: u16, frame: Box<Frame>) {
+        if let Err(frame) = self.push_to(worker, place, frame) {
+            self.me().nodes[at].lost(handoff::RING_FULL, frame.len() as u64);
+            self.schedule.put_frame(self.shared.drop, frame);
+        }
     }
 
     #[cold]

@@ -55,7 +55,8 @@ pub(crate) struct WorkerShared {
     pub ledger: Ledger,
     pub traces: Arc<TraceStore>,
     pub mailbox: SegQueue<Job>,
-    pub inbox: ArrayQueue<Box<Frame>>,
+    /// Frames from other workers, and the nodes that they are for.
+    pub inbox: ArrayQueue<(u16, Box<Frame>)>,
     pub waker: Waker,
     pub sleeping: AtomicBool,
     /// Clocks of loops that found work.

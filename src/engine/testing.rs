@@ -1,12 +1,13 @@
 //! A node on a bench: packets in, where each went, what it looks like then, what was counted. For the tests beside nodes.
 
 use crate::arc::{ArcPoint, ArcView, Feature, SolvedArc, solve};
+use crate::builtin::WORKER_HANDOFF;
 use crate::counters::{Counter, InterfaceTable, InterfaceTotals, NodeCounters};
 use crate::ctx::{Env, Ledger};
 use crate::dispatch::{GONE, How, Instance, Level, Run, UNTOUCHED};
 use crate::epoch::{self, Participant};
 use crate::memory::HugePages;
-use crate::node::{Counters, Edges, Node, NodeName, SLOT_CONSUME, SLOT_FIRST};
+use crate::node::{Counters, Edges, Node, NodeName, SLOT_CHOSEN, SLOT_CONSUME, SLOT_FIRST};
 use crate::pool::{Buffer, Cache, Meta, Pool};
 use crate::trace::{TraceStore, Tracer};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 /// Where a packet went and what it was then.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Out {
-    /// The target's name; `drop`, `consumed`, `held` for the edges without one.
+    /// The target's name; `drop`, `consumed`, `held`, `worker-handoff` for the edges without one.
     pub next: &'static str,
     /// Its bytes from the current header on.
     pub data: Vec<u8>,
@@ -26,6 +27,8 @@ pub struct Out {
     pub rx_interface: u32,
     /// The table that it is looked up in.
     pub table: u32,
+    /// The worker that it is handed to, with `worker-handoff`.
+    pub worker: u16,
     /// Its marks.
     pub marks: u32,
     /// The feature's own room.
@@ -61,6 +64,8 @@ pub struct Bench<N: Node> {
     traces: Arc<TraceStore>,
     arc: Option<(Arc<SolvedArc>, u8)>,
     extra: Vec<(u8, u32)>,
+    /// The worker that the node is on.
+    pub worker: usize,
     /// Nanoseconds that the node takes for the time.
     pub now: u64,
     /// Bytes of each packet that earlier nodes went past: the current header follows them.
@@ -87,6 +92,7 @@ impl<N: Node> Bench<N> {
             traces,
             arc: None,
             extra: Vec::new(),
+            worker: 0,
             now: 0,
             skip: 0,
             _type: std::marker::PhantomData,
@@ -190,7 +196,8 @@ impl<N: Node> Bench<N> {
             arc: self.arc.as_ref().map(ArcView::new),
             guard: self.participant.guard(),
             now: self.now,
-            worker: 0,
+            worker: self.worker,
+            place: 0,
         };
         (&mut self.node, env)
     }
@@ -210,6 +217,7 @@ impl<N: Node> Bench<N> {
         let out = |(slot, index): (u8, u32)| {
             let next = match slot {
                 0 => "drop",
+                SLOT_CHOSEN => WORKER_HANDOFF.as_str(),
                 SLOT_CONSUME => "consumed",
                 GONE => return Out { next: "held", ..Out::default() },
                 n => self.target(n).map_or("nowhere", |t| t.as_str()),
@@ -225,6 +233,7 @@ impl<N: Node> Bench<N> {
                 adjacency: p.meta.adjacency,
                 rx_interface: p.meta.rx_interface,
                 table: p.meta.table,
+                worker: p.meta.handoff.worker,
                 marks: p.meta.marks,
                 scratch: p.meta.scratch[0],
             }

@@ -6,6 +6,7 @@ use crate::counters::MAX_INTERFACES;
 use crate::device::{RxBurst, RxQueue, TxQueue, Wake};
 use crate::dispatch::{Level, Nexts};
 use crate::epoch::{self, Participant};
+use crate::frame::Frame;
 use crate::panic;
 use crate::pool::Cache;
 use crate::schedule::{Kind, Schedule};
@@ -50,6 +51,8 @@ pub struct Worker {
     /// Time-stamp at the end of what was measured last.
     pub(crate) mark: u64,
     pub(crate) extra: Vec<(u8, u32)>,
+    /// Frames that are being filled for nodes of other workers, by worker.
+    pub(crate) leaving: Vec<Option<(u16, Box<Frame>)>>,
     pub(crate) nexts: Box<Nexts>,
     pub(crate) last_panic_log: u64,
     pub(crate) tx: Vec<Option<Box<dyn TxQueue>>>,
@@ -75,6 +78,7 @@ impl Worker {
             now: clock::now(),
             mark: clock::clocks(),
             extra: Vec::with_capacity(1024),
+            leaving: (0..shared.workers.len()).map(|_| None).collect(),
             nexts: Box::new([0; 256]),
             last_panic_log: 0,
             tx: (0..MAX_INTERFACES).map(|_| None).collect(),
@@ -148,12 +152,11 @@ impl Worker {
         worked
     }
 
-    /// Packets that other workers have for devices of this one.
+    /// Packets that other workers have for devices and nodes of this one.
     fn inbox(&mut self) -> bool {
         let mut worked = false;
-        while let Some(frame) = self.shared.workers[self.id].inbox.pop() {
-            let tx = self.shared.tx;
-            self.schedule.put_frame(tx, frame);
+        while let Some((at, frame)) = self.shared.workers[self.id].inbox.pop() {
+            self.schedule.put_frame(at, frame);
             worked = true;
         }
         worked
