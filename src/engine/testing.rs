@@ -1,4 +1,9 @@
-//! A node on a bench: packets in, where each went, what it looks like then, what was counted. For the tests beside nodes.
+//! A node on a bench: packets in, where each went, what it looks like then, what was counted. For the tests beside nodes. And a
+//! [`Testbed`] for a whole graph.
+
+mod testbed;
+
+pub use testbed::{Sent, Testbed};
 
 use crate::arc::{ArcPoint, ArcView, Feature, SolvedArc, solve};
 use crate::builtin::WORKER_HANDOFF;
