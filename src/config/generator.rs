@@ -15,7 +15,7 @@
 //!         source-ports: 1000-2000               # a port or first-last; default 1024
 //!         destination-ports: 53                 # default 9 (discard)
 //!         size: 64                              # 64 | 64-1518 | imix; default 64
-//!         order: sequential                     # sequential | random
+//!         order: sequential                     # sequential | random | shuffled
 //!         vlan: 100                             # one 802.1Q tag
 //!         rate: 1Mpps                           # max | with unit pps, kpps, Mpps; default max
 //!         count: 1000000                        # stop after so many; default: never
@@ -129,11 +129,14 @@ keywords! {
 
 keywords! {
     /// How a stream walks through its ranges of addresses, ports and sizes.
-    Order, "sequential or random" {
+    Order, "sequential, random or shuffled" {
         /// Every range steps on by one with each frame and starts again at its end (default).
         Sequential = "sequential",
         /// Each range by itself, at random; the same sequence at every start.
         Random = "random",
+        /// Every combination of the ranges' values once, in a random order that is the same at every start; then over and
+        /// over in another random order. At most [`Flow::SHUFFLED_MAX`] combinations.
+        Shuffled = "shuffled",
     }
 }
 
@@ -156,11 +159,37 @@ impl Stream {
             Frames::Template(_) => None,
         }
     }
+
+    /// How many combinations it is to shuffle, if they are too many.
+    pub(crate) fn too_many_to_shuffle(&self) -> Option<u64> {
+        match &self.frames {
+            Frames::Made(flow) if flow.order == Order::Shuffled => {
+                Some(flow.combinations()).filter(|n| *n > Flow::SHUFFLED_MAX)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Flow {
     /// The source of made frames unless the configuration names one.
     pub const SOURCE_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    /// The most combinations that `order: shuffled` takes: each keeps 64 bytes of memory.
+    pub const SHUFFLED_MAX: u64 = 1 << 21;
+
+    /// How many different packets the ranges allow.
+    fn combinations(&self) -> u64 {
+        let sizes = match self.size {
+            FrameSize::Fixed(_) => 1,
+            FrameSize::Range(first, last) => u64::from(last - first) + 1,
+            FrameSize::Imix => 12,
+        };
+        let addresses = |r: AddressRange| u64::from(r.last.to_bits() - r.first.to_bits()) + 1;
+        let ports = |r: PortRange| u64::from(r.last - r.first) + 1;
+        [addresses(self.destination), ports(self.source_ports), ports(self.destination_ports), sizes]
+            .into_iter()
+            .fold(addresses(self.source), u64::saturating_mul)
+    }
 
     /// UDP frames of 64 bytes between these addresses, everything else at its default.
     pub fn new(source: AddressRange, destination: AddressRange) -> Self {

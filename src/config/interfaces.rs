@@ -5,6 +5,7 @@ use crate::{
     decode::{Fields, Scalar, Unreadable, number, suggestion},
     diagnostic::{Position, Reader, Spot},
     driver::{Driver, Vlan},
+    generator::Flow,
     keyword::keywords,
     later,
     mac::Mac,
@@ -240,6 +241,11 @@ pub(crate) fn check(check: &mut Check<'_>) {
                 if let Some(largest) = stream.mtu_needed().filter(|needed| *needed > interface.mtu) {
                     let message = format!("{what}: streams: stream {}: its packets are up to {largest} bytes", i + 1);
                     let hint = format!("expected frames that fit the mtu of {}, or a larger `mtu`", interface.mtu);
+                    check.problem(spot("streams").value(i), message, hint);
+                }
+                if let Some(all) = stream.too_many_to_shuffle() {
+                    let message = format!("{what}: streams: stream {}: {all} combinations to shuffle", i + 1);
+                    let hint = format!("expected at most {}, or order: random", Flow::SHUFFLED_MAX);
                     check.problem(spot("streams").value(i), message, hint);
                 }
             }

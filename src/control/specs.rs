@@ -67,6 +67,7 @@ fn flow(flow: &config::Flow) -> io::Flow {
         order: match flow.order {
             config::Order::Sequential => io::Order::Sequential,
             config::Order::Random => io::Order::Random,
+            config::Order::Shuffled => io::Order::Shuffled,
         },
     }
 }

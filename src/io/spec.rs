@@ -159,6 +159,15 @@ pub enum Order {
     Sequential,
     /// Each range by itself, at random; the same sequence at every start, which comes again after at most 1,048,576 frames.
     Random,
+    /// Every combination of the ranges' values once, in a random order that is the same at every start; then over and over in
+    /// another one, so that a table which the first round has filled is not read in the order of its entries. At most
+    /// [`Order::SHUFFLED_MAX`] combinations.
+    Shuffled,
+}
+
+impl Order {
+    /// The most combinations that can be shuffled: each takes 64 bytes of memory.
+    pub const SHUFFLED_MAX: u64 = 1 << 21;
 }
 
 impl Flow {

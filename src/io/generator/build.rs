@@ -41,6 +41,9 @@ pub(super) fn valid(flow: &Flow) -> Result<(), &'static str> {
             Err("the size of a frame is not between 64 and 9238 bytes")
         }
         () if flow.vlan.is_some_and(|id| id > 4094) => Err("the VLAN of a stream is above 4094"),
+        () if flow.order == Order::Shuffled && Ranges::new(flow, 0).period() > Order::SHUFFLED_MAX => {
+            Err("a stream has more than 2097152 combinations to shuffle")
+        }
         () => Ok(()),
     }
 }
@@ -50,7 +53,8 @@ pub(super) struct Ranges {
     /// First value and number of values: source, destination, source port, destination port, size.
     ranges: [(u64, u64); 5],
     imix: bool,
-    random: Option<u64>,
+    order: Order,
+    seed: u64,
 }
 
 /// The values of one packet.
@@ -82,14 +86,15 @@ impl Ranges {
                 size,
             ],
             imix: flow.size == FrameSize::Imix,
-            random: (flow.order == Order::Random).then_some(seed),
+            order: flow.order,
+            seed,
         }
     }
 
-    /// After how many packets the sequence comes again; for a random one, how many different packets there are.
+    /// After how many packets the sequence comes again; for a random or shuffled one, how many different packets there are.
     pub fn period(&self) -> u64 {
         self.ranges.iter().fold(1, |all, (_, count)| {
-            let step = if self.random.is_some() { *count } else { count / gcd(all, *count) };
+            let step = if self.order == Order::Sequential { count / gcd(all, *count) } else { *count };
             all.saturating_mul(step)
         })
     }
@@ -101,16 +106,22 @@ impl Ranges {
     }
 
     fn values(&self, position: u64) -> Values {
-        let mut field = 0;
+        let (mut field, mut rest) = (0, position);
         let [source, destination, source_port, destination_port, size] = self.ranges.map(|(first, count)| {
             field += 1;
-            match self.random {
+            match self.order {
+                Order::Sequential => first + position % count,
                 // A new number for each field of each packet, by position, so that it can be had in any order.
-                Some(seed) => {
-                    let n = mix(seed ^ mix(position.wrapping_mul(8).wrapping_add(field)));
-                    first + ((u128::from(n) * u128::from(count)) >> 64) as u64
+                Order::Random => {
+                    let n = mix(self.seed ^ mix(position.wrapping_mul(8).wrapping_add(field)));
+                    first + below(count, n)
                 }
-                None => first + position % count,
+                // The position is the number of a combination; the table puts them in another order.
+                Order::Shuffled => {
+                    let value = first + rest % count;
+                    rest /= count;
+                    value
+                }
             }
         });
         let size = if self.imix { IMIX.get(size as usize).copied().map_or(64, usize::from) } else { size as usize };
@@ -190,6 +201,11 @@ impl Ranges {
         line[checksum_at..checksum_at + 2].copy_from_slice(&sum.to_be_bytes());
         len
     }
+}
+
+/// A number below `limit`, from one that is as likely any.
+pub(super) fn below(limit: u64, random: u64) -> u64 {
+    ((u128::from(random) * u128::from(limit)) >> 64) as u64
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

@@ -1,12 +1,14 @@
 //! The packets of a stream, ready to be copied.
 
-use super::build::{BODY, LINE, Ranges};
-use crate::spec::Flow;
+use super::build::{BODY, LINE, Ranges, below};
+use crate::spec::{Flow, Order, mix};
 use millrace_engine::device::RxBurst;
 
-/// Packets in a table: at least, and at most. (At 64 bytes a packet, 4 MiB and 64 MiB.)
+/// Packets in a table: at least, and at most. (At 64 bytes a packet, 4 MiB and 128 MiB.)
 const LEAST: u64 = 1 << 16;
-const MOST: u64 = 1 << 20;
+const MOST: u64 = Order::SHUFFLED_MAX;
+/// The same, of packets drawn at random.
+const MOST_DRAWN: u64 = 1 << 20;
 
 /// The first bytes of a packet: a cache line.
 #[derive(Clone, Copy)]
@@ -44,17 +46,25 @@ pub(super) struct Table {
     filled: u64,
     /// The sequence is longer than the table, which is then filled anew as it is used up.
     refill: bool,
+    /// The packets are shuffled as they are built, and once more as they are given for the first time.
+    shuffle: bool,
+    /// State of the shuffle's random numbers.
+    random: u64,
 }
 
 impl Table {
     pub fn new(flow: &Flow, seed: u64, share: (usize, usize), mac: [u8; 6]) -> Table {
-        let random = flow.order == crate::spec::Order::Random;
         let ranges = Ranges::new(flow, seed);
         let period = ranges.period();
-        let (len, refill) = match period {
-            _ if random => (period.checked_next_power_of_two().unwrap_or(MOST).clamp(LEAST, MOST), false),
-            0..=MOST => (period * LEAST.div_ceil(period), false),
-            _ => (LEAST, true),
+        let (mine, all) = (share.0 as u64, share.1 as u64);
+        let (len, refill) = match (flow.order, period) {
+            (Order::Random, _) => {
+                (period.checked_next_power_of_two().unwrap_or(MOST_DRAWN).clamp(LEAST, MOST_DRAWN), false)
+            }
+            // Of fewer combinations than queues some queues have the same.
+            (Order::Shuffled, _) => (period.saturating_sub(mine).div_ceil(all.max(1)).clamp(1, MOST), false),
+            (Order::Sequential, 0..=MOST) => (period * LEAST.div_ceil(period), false),
+            (Order::Sequential, _) => (LEAST, true),
         };
         let lens = match ranges.fixed_len() {
             Some(60) => Lens::Smallest,
@@ -67,10 +77,12 @@ impl Table {
             lines: vec![Line([0; LINE]); len as usize],
             lens,
             mac: flow.destination_mac.unwrap_or(mac),
-            share: (share.0 as u64, share.1 as u64),
+            share: (mine, all),
             at: 0,
             filled: 0,
             refill,
+            shuffle: flow.order == Order::Shuffled,
+            random: seed,
         };
         table.fill(len as usize);
         table
@@ -88,7 +100,21 @@ impl Table {
             {
                 *slot = len as u16;
             }
+            if self.shuffle {
+                self.shuffle(at);
+            }
             self.filled += 1;
+        }
+    }
+
+    /// Swaps a line with any of those up to it. Done to one line after the other, this makes every order equally likely
+    /// (Fisher and Yates, inside out), and never touches a line that comes later.
+    fn shuffle(&mut self, at: usize) {
+        self.random = self.random.wrapping_add(1);
+        let to = below(at as u64 + 1, mix(mix(self.random))) as usize;
+        self.lines.swap(at, to);
+        if let Lens::Each(lens) = &mut self.lens {
+            lens.swap(at, to);
         }
     }
 
@@ -118,9 +144,13 @@ impl Table {
                 }
             };
             given += n;
+            if self.shuffle {
+                (self.at..self.at + n).for_each(|at| self.shuffle(at));
+            }
             self.at += n;
             if self.at == self.lines.len() {
                 self.at = 0;
+                self.shuffle = false;
             } else if given < most {
                 // The burst is full, or there is no buffer left.
                 break;

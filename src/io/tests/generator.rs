@@ -214,6 +214,45 @@ fn random_order_is_spread_and_the_same_each_time() {
 }
 
 #[test]
+fn a_shuffled_stream_has_every_combination_once_a_round() {
+    let ports = PortRange { first: 1000, last: 1099 };
+    let shuffled = Flow { order: Order::Shuffled, source_ports: ports, ..flow("198.18.0.99") };
+    for queues in [1, 3] {
+        let mut g = Gen::open(generator(vec![stream(shuffled.clone())]), queues);
+        let mut rounds = vec![Vec::new(); 3];
+        for queue in 0..queues {
+            let each = (10_000 - queue).div_ceil(queues);
+            let mut packets = Vec::new();
+            while packets.len() < 3 * each {
+                packets.extend(g.rx(queue).iter().map(|p| (destination(p), self::ports(p).0)));
+            }
+            rounds.iter_mut().zip(packets.chunks_exact(each)).for_each(|(round, part)| round.extend_from_slice(part));
+        }
+        for round in &rounds {
+            assert_eq!(round.iter().collect::<HashSet<_>>().len(), 10_000);
+        }
+        assert_ne!(rounds[0], rounds[1]);
+        assert_eq!(rounds[1], rounds[2]);
+        // In a random order the next is the greater one every other time, and rarely where it was the round before.
+        let up = |round: &[_]| round.windows(2).filter(|w| w[0] < w[1]).count();
+        assert!(rounds.iter().all(|r| (4800..5200).contains(&up(r))));
+        assert!(rounds[0].iter().zip(&rounds[1]).filter(|(a, b)| a == b).count() < 20);
+    }
+}
+
+#[test]
+fn the_lengths_of_shuffled_packets_go_with_them() {
+    let sizes = Flow { order: Order::Shuffled, size: FrameSize::Range(64, 127), ..flow("198.18.0.9") };
+    let mut g = Gen::one(sizes);
+    let packets: Vec<_> = (0..5).flat_map(|_| g.rx(0)).collect();
+    for round in packets.chunks(640) {
+        let all: HashSet<_> = round.iter().map(|p| (destination(p), p.len())).collect();
+        assert!(round.iter().all(|p| ports(p).1 == 9));
+        assert_eq!(all.len(), 640);
+    }
+}
+
+#[test]
 fn queues_share_a_stream() {
     let streams = vec![Stream { count: Some(1001), ..stream(flow("198.18.255.255")) }];
     let mut g = Gen::open(generator(streams), 3);
@@ -327,6 +366,7 @@ fn impossible_streams_are_refused() {
         (Flow { size: FrameSize::Range(100, 9300), ..flow("198.18.0.0") }, "between 64 and 9238"),
         (flow("198.17.0.0"), "ends before it begins"),
         (Flow { vlan: Some(4095), ..flow("198.18.0.0") }, "VLAN"),
+        (Flow { order: Order::Shuffled, ..flow("198.255.255.255") }, "to shuffle"),
     ] {
         let error = open(&Spec::Generator(generator(vec![stream(wrong)])), "gen0").map(drop).unwrap_err();
         assert!(error.to_string().contains(why), "{error}");

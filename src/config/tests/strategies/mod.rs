@@ -57,6 +57,8 @@ fn stream() -> impl Strategy<Value = Stream> {
         } else {
             PortRange { first: 9, last: 9 + u16::from(n) }
         };
+        // More combinations than can be shuffled are refused.
+        let size = if order == Order::Shuffled { FrameSize::Imix } else { size };
         let flow = Flow {
             destination_mac: mac,
             vlan,
