@@ -6,3 +6,9 @@ pub const LINK_MULTICAST: u32 = 1;
 pub const OWN: u32 = 2;
 /// A VLAN tag was taken off it, between the network header and the rest of the Ethernet header.
 pub const TAGGED: u32 = 4;
+/// NAT translated it (or found that it needn't): it is not translated again, and may go to an inside host.
+pub const NATTED: u32 = 8;
+/// A fragment whose ports are known: `scratch[1]` holds the four bytes that they are in the first one, little-endian.
+pub const PORTS_KNOWN: u32 = 16;
+/// From an inside host to an external address: its destination is translated after its source.
+pub const HAIRPIN: u32 = 32;

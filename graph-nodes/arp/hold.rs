@@ -32,16 +32,16 @@ pub struct Neighbour {
 pub enum Answer {
     /// Not yet.
     Wait,
-    /// The neighbour has this adjacency now.
-    Adjacency(u32),
-    /// Things changed: what waits has to be looked up again.
+    /// The neighbour's address is known now.
+    Resolved,
+    /// Things changed: what waits may have to go elsewhere.
     LookUp,
 }
 
-/// Why packets are released.
+/// Why packets are released: to be looked up again, unless nobody answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Release {
-    Resolved(u32),
+    Resolved,
     LookUp,
     NoAnswer,
 }
@@ -136,7 +136,7 @@ impl Holding {
         let (events, held) = (&self.events, &mut self.held);
         self.neighbours.retain(|neighbour, waiting| {
             let why = match answer(neighbour) {
-                Answer::Adjacency(index) => Release::Resolved(index),
+                Answer::Resolved => Release::Resolved,
                 Answer::LookUp => Release::LookUp,
                 Answer::Wait if now.saturating_sub(waiting.since) >= PATIENCE => Release::NoAnswer,
                 Answer::Wait => {

@@ -17,7 +17,7 @@ pub const NAME: NodeName = NodeName::new("ip4-arp");
 
 edges! {
     /// Where packets go after they waited.
-    pub enum Next { Rewrite => ip4::rewrite::NAME, Lookup => ip4::lookup::NAME, IcmpError => icmp::error::NAME }
+    pub enum Next { Lookup => ip4::lookup::NAME, IcmpError => icmp::error::NAME }
 }
 
 counters! {
@@ -115,7 +115,7 @@ impl Node for Ip4Arp {
 fn state(adjacencies: &Adjacencies, neighbour: &Neighbour, guard: &Guard<'_>) -> Answer {
     match adjacencies.get(neighbour.place, guard) {
         Some(a) if a.interface == neighbour.interface && a.next_hop == neighbour.address => match a.kind {
-            AdjacencyKind::Rewrite => Answer::Adjacency(neighbour.place),
+            AdjacencyKind::Rewrite => Answer::Resolved,
             AdjacencyKind::Arp => Answer::Wait,
             _ => Answer::LookUp,
         },
@@ -125,10 +125,9 @@ fn state(adjacencies: &Adjacencies, neighbour: &Neighbour, guard: &Guard<'_>) ->
 
 fn released(packet: &mut Packet<'_>, why: Release, cx: &mut Ctx<'_, Ip4Arp>) -> Next {
     match why {
-        Release::Resolved(adjacency) => {
-            packet.meta.adjacency = adjacency;
+        Release::Resolved => {
             cx.count(Count::Sent);
-            Next::Rewrite
+            Next::Lookup
         }
         Release::LookUp => Next::Lookup,
         Release::NoAnswer if packet.meta.marks & marks::OWN != 0 => cx.drop(Count::NoAnswer),
@@ -198,9 +197,9 @@ mod tests {
         assert_eq!(t.tick_at(SECOND), Outcome::default(), "nobody answered yet");
         t.world.adjacency(TO_STRANGER, neighbour(STRANGER_MAC, STRANGER, 1500));
         let outcome = t.tick_at(SECOND + 1);
-        assert_eq!(sent(&outcome), [("ip4-rewrite", 1), ("ip4-rewrite", 2), ("ip4-rewrite", 3)]);
+        // Features on its way out are still before it.
+        assert_eq!(sent(&outcome), [("ip4-lookup", 1), ("ip4-lookup", 2), ("ip4-lookup", 3)]);
         assert_eq!(outcome.counts, [("packets sent on after a wait", 3)]);
-        assert!(outcome.sent.iter().all(|out| out.adjacency == TO_STRANGER));
         assert_eq!(outcome.sent[0].data, udp_with(HOST, [8; 4], 1, |_| {}));
         assert_eq!((t.bench.held(), t.bench.wants_tick()), (0, false));
     }

@@ -19,7 +19,7 @@ pub const NAME: NodeName = NodeName::new("ip4-glean");
 
 edges! {
     /// Where packets go after they waited.
-    pub enum Next { Rewrite => ip4::rewrite::NAME, Lookup => ip4::lookup::NAME, IcmpError => icmp::error::NAME }
+    pub enum Next { Lookup => ip4::lookup::NAME, IcmpError => icmp::error::NAME }
 }
 
 counters! {
@@ -124,7 +124,7 @@ fn state(tables: &Forwarding, neighbour: &Neighbour, guard: &Guard<'_>) -> Answe
     };
     match tables.adjacencies.get(index, guard) {
         Some(a) if a.interface == neighbour.interface => match a.kind {
-            AdjacencyKind::Rewrite => Answer::Adjacency(index),
+            AdjacencyKind::Rewrite => Answer::Resolved,
             AdjacencyKind::Glean => Answer::Wait,
             // The station's own adjacency is there, and waits for the same answer.
             AdjacencyKind::Arp if a.next_hop == neighbour.address => Answer::Wait,
@@ -136,10 +136,9 @@ fn state(tables: &Forwarding, neighbour: &Neighbour, guard: &Guard<'_>) -> Answe
 
 fn released(packet: &mut Packet<'_>, why: Release, cx: &mut Ctx<'_, Ip4Glean>) -> Next {
     match why {
-        Release::Resolved(adjacency) => {
-            packet.meta.adjacency = adjacency;
+        Release::Resolved => {
             cx.count(Count::Sent);
-            Next::Rewrite
+            Next::Lookup
         }
         Release::LookUp => Next::Lookup,
         Release::NoAnswer if packet.meta.marks & marks::OWN != 0 => cx.drop(Count::NoAnswer),
@@ -189,7 +188,7 @@ mod tests {
         let outcome = bench.tick();
         assert_eq!(outcome.counts, [("packets sent on after a wait", 1)]);
         let out = &outcome.sent[0];
-        assert_eq!((out.next, out.adjacency, &out.data), ("ip4-rewrite", TO_STRANGER, &udp(HOST, STRANGER)));
+        assert_eq!((out.next, &out.data), ("ip4-lookup", &udp(HOST, STRANGER)));
         assert_eq!(bench.held(), 2, "others wait on");
     }
 

@@ -1,11 +1,12 @@
-//! ip4-lookup: the longest prefix that matches the destination, in the packet's table, down to one adjacency.
-//! Reads: table, flow hash. Writes: adjacency, flow hash; tx interface where no rewrite follows.
+//! ip4-lookup: the longest prefix that matches the destination, in the packet's table, down to one adjacency; starts the
+//! ip4-output arc.
+//! Reads: table, flow hash. Writes: adjacency, tx interface, flow hash.
 
 use crate::forwarding::Forwarding;
 use crate::icmp::error::Reason;
 use crate::ip4::flow_hash;
 use crate::{arp, icmp, ip4};
-use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
+use millrace_engine::{ArcName, ArcPoint, Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::adjacency::AdjacencyKind;
 use millrace_tables::fib::Target;
 use millrace_wire::Ipv4;
@@ -14,6 +15,9 @@ use std::net::Ipv4Addr;
 
 /// Its name.
 pub const NAME: NodeName = NodeName::new("ip4-lookup");
+
+/// Features on packets whose next hop is known, by tx interface: before the time to live is counted down and the MTU looked at.
+pub const ARC: ArcPoint = ArcPoint { name: ArcName::new("ip4-output"), starts: &[NAME], end: ip4::rewrite::NAME };
 
 edges! {
     /// By kind of adjacency.
@@ -89,10 +93,10 @@ impl Node for Ip4Lookup {
         packet.meta.adjacency = index;
         cx.trace(packet, || Trace { table, destination: Ipv4Addr::from(destination), adjacency: index });
         let Some(adjacency) = self.forwarding.adjacencies.get(index, &guard) else { return cx.drop(Count::Gone) };
-        if adjacency.kind == AdjacencyKind::Rewrite {
-            return Next::Rewrite;
-        }
         packet.meta.tx_interface = adjacency.interface;
+        if adjacency.kind == AdjacencyKind::Rewrite {
+            return cx.start_arc(packet, adjacency.interface, Next::Rewrite);
+        }
         special(adjacency.kind, packet, cx)
     }
 }
@@ -140,8 +144,7 @@ mod tests {
     fn by_kind_of_route() {
         let mut bench = Bench::new(Ip4Lookup { forwarding: World::new().forwarding });
         for (name, to, next, adjacency, interface, count) in [
-            // The rewrite says by which interface.
-            ("a neighbour", PEER, "ip4-rewrite", TO_PEER, 0, None),
+            ("a neighbour", PEER, "ip4-rewrite", TO_PEER, WAN, None),
             ("the longest prefix wins", [203, 0, 113, 11], "ip4-glean", WAN_SUBNET, WAN, None),
             ("a next hop without MAC", [198, 51, 100, 50], "ip4-arp", TO_STRANGER, WAN, None),
             ("ourselves", LAN_IP, "ip4-local", OURS, 0, None),
@@ -191,6 +194,17 @@ mod tests {
         let forced: Vec<u32> =
             (2..6).map(|hash| bench.run(&frame[..1], |meta| meta.flow_hash = hash).packets[0].adjacency).collect();
         assert_eq!(forced, [TO_PEER, TO_LAN_100, TO_PEER, TO_LAN_100]);
+    }
+
+    #[test]
+    fn features_of_the_interface_that_the_packet_leaves_by() {
+        const FEATURE: NodeName = NodeName::new("feature");
+        let mut bench = Bench::new(Ip4Lookup { forwarding: World::new().forwarding });
+        let feature = millrace_engine::Feature { arc: ARC.name, node: FEATURE, after: &[], before: &[] };
+        bench.arc(&ARC, &[feature], &[(FEATURE, WAN)]);
+        for (to, next) in [(PEER, "feature"), ([198, 51, 100, 50], "ip4-arp"), (LAN_IP, "ip4-local")] {
+            assert_eq!(fate(&bench.one(&udp(HOST, to))), (next, &[][..]));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod flow_hash;
 pub mod fragment;
 pub mod input;
 pub mod local;
+pub mod local_end;
 pub mod lookup;
 pub mod reassembly;
 pub mod rewrite;
@@ -12,17 +13,19 @@ pub mod tcp_reset;
 use crate::forwarding::Forwarding;
 use millrace_engine::Graph;
 
-/// Adds the nodes and the ip4-unicast arc.
+/// Adds the nodes and the arcs ip4-unicast, ip4-output and ip4-local.
 pub fn register(graph: &mut Graph, forwarding: &Forwarding) {
     graph.node(|_| input::Ip4Input).arc(input::ARC);
     let tables = forwarding.clone();
-    graph.node(move |_| lookup::Ip4Lookup { forwarding: tables.clone() });
+    graph.node(move |_| lookup::Ip4Lookup { forwarding: tables.clone() }).arc(lookup::ARC);
     let tables = forwarding.clone();
     graph.node(move |_| rewrite::Ip4Rewrite { forwarding: tables.clone() });
     let tables = forwarding.clone();
     graph.node(move |_| fragment::Ip4Fragment { forwarding: tables.clone() });
     let tables = forwarding.clone();
-    graph.node(move |_| local::Ip4Local { forwarding: tables.clone() });
+    graph.node(move |_| local::Ip4Local { forwarding: tables.clone() }).arc(local::ARC);
+    let tables = forwarding.clone();
+    graph.node(move |_| local_end::Ip4LocalEndOfArc { forwarding: tables.clone() });
     graph.node(|_| reassembly::Ip4Reassembly::default());
     graph.node(|_| tcp_reset::TcpReset::default());
 }
