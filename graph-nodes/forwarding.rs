@@ -32,12 +32,19 @@ pub struct Interface {
     pub sub_interfaces: Vec<(u16, u32)>,
     /// What precedes an EtherType on it: the VLAN of a sub-interface.
     pub vlan: Option<u16>,
+    /// Addresses that are none of its own but answered for in ARP, as those behind which NAT hides others; sorted.
+    pub proxied: Arc<[Ipv4Addr]>,
 }
 
 impl Interface {
     /// Whether one of its own addresses.
     pub fn owns(&self, address: Ipv4Addr) -> bool {
         self.addresses.iter().any(|(a, _)| *a == address)
+    }
+
+    /// Whether the router answers for an address in ARP: its own, or a proxied one.
+    pub fn answers_for(&self, address: Ipv4Addr) -> bool {
+        self.owns(address) || self.proxied.binary_search(&address).is_ok()
     }
 
     /// The address to speak from to a neighbour: the one in whose subnet it is, else the primary.
@@ -150,6 +157,10 @@ mod tests {
             assert_eq!(seen, (neighbour, broadcast, source.to_owned()), "{address}");
         }
         assert!(lan.owns("10.1.0.1".parse().unwrap()) && !lan.owns("10.0.0.0".parse().unwrap()));
+        let proxied: Vec<Ipv4Addr> = ["10.0.0.7", "10.0.0.9", "192.168.1.5"].map(|a| a.parse().unwrap()).into();
+        let lan = Interface { proxied: proxied.clone().into(), ..lan };
+        assert!(proxied.iter().all(|a| lan.answers_for(*a) && !lan.owns(*a)), "another's addresses are not its own");
+        assert!(lan.answers_for("10.1.0.1".parse().unwrap()) && !lan.answers_for("10.0.0.8".parse().unwrap()));
         let everything = interface(&[("10.0.0.1", 0)]);
         assert!(everything.is_neighbour(Ipv4Addr::new(8, 8, 8, 8)));
         assert_eq!(interface(&[]).source_for(Ipv4Addr::LOCALHOST), None);

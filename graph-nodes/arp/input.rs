@@ -1,4 +1,5 @@
-//! arp-input: answers questions for the receiving interface's own addresses, and reports stations to the control plane.
+//! arp-input: answers questions for the receiving interface's own addresses and those that it stands in for (external
+//! addresses of NAT), and reports stations to the control plane.
 //! Reads: rx interface, marks. Writes: tx interface.
 //!
 //! A packet has to be right in every field to be believed (RFC 826 "Packet Reception", RFC 1812 section 3.3.2). An
@@ -82,7 +83,7 @@ impl Node for ArpInput {
         if frame_source(packet).is_some_and(|source| source != arp.sender_mac) {
             cx.count(Count::OtherSource);
         }
-        let for_us = interface.owns(arp.target());
+        let for_us = interface.answers_for(arp.target());
         // Whether a sender without an address probes for ours (RFC 5227 section 2.1.1), there is nobody to report.
         let sender = Some(arp.sender()).filter(|s| *s != Ipv4Addr::UNSPECIFIED);
         let (kind, done) = match arp.operation() {
@@ -117,7 +118,7 @@ fn fault(arp: &Arp, interface: &Interface) -> Option<Count> {
     if !arp.sender_mac.is_unicast() {
         return Some(Count::BadSenderMac);
     }
-    if interface.owns(sender) {
+    if interface.answers_for(sender) {
         return Some(if arp.sender_mac == interface.mac { Count::Loop } else { Count::Conflict });
     }
     let probe = sender == Ipv4Addr::UNSPECIFIED && arp.operation() == ArpOperation::REQUEST;
@@ -304,6 +305,33 @@ mod tests {
         assert_eq!(bytes(&outcome), [&HOST_MAC.0[..], &LAN_MAC.0, &[8, 6], &answer].concat());
         assert_eq!(outcome.packets[0].tx_interface, LAN);
         assert_eq!(bench.interface(LAN).tx_packets, 0, "interface-tx counts");
+    }
+
+    /// External addresses of NAT that lie in an interface's subnet: answered for, and defended, as its own are.
+    #[test]
+    fn proxied_addresses() {
+        let mut world = World::new();
+        let [first, second]: [Ip; 2] = [[192, 168, 1, 5], [192, 168, 1, 200]];
+        let (addresses, proxied) = (vec![(LAN_IP.into(), 24)], [first.into(), second.into()].into());
+        world.interface(LAN, Interface { mac: LAN_MAC, addresses, proxied, ..Interface::default() });
+        let (conflict, answered) = ("another station claims our address", "requests answered");
+        for (packet, next, reason) in [
+            (arp(1, NEW, (UNSET, first)), "interface-output", answered),
+            (arp(1, (HOST_MAC, [0; 4]), (UNSET, second)), "interface-output", answered),
+            (arp(1, NEW, (UNSET, [192, 168, 1, 6])), "consumed", "target address is not ours"),
+            (arp(2, NEW, (LAN_MAC, first)), "consumed", "replies to us"),
+            (arp(2, (HOST_MAC, first), (MacAddr::BROADCAST, first)), "drop", conflict),
+            (arp(1, (LAN_MAC, second), (UNSET, second)), "drop", "our own packet came back"),
+        ] {
+            let events = ArpEvents::new(Waker::new().unwrap());
+            let mut bench = Bench::new(ArpInput { forwarding: world.forwarding.clone(), events });
+            bench.skip = 14;
+            let outcome = bench.one(&frame(&[8, 6], &packet));
+            assert_eq!(fate(&outcome), (next, &[(reason, 1)][..]), "{packet:?}");
+            if next == "interface-output" {
+                assert_eq!(bytes(&outcome)[22..32], [&LAN_MAC.0[..], &packet[24..28]].concat(), "sender of the answer");
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use millrace_engine::epoch::domain;
 use millrace_io::{Device, Link, OpenError, QueuePair};
 use millrace_wire::MacAddr;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often a missing device is looked for, and links are asked, when nothing said that devices changed.
@@ -39,6 +40,7 @@ impl Router {
             state: settings.state,
             vrf: (settings.vrf.clone(), table),
             addresses: Vec::new(),
+            proxied: Arc::default(),
             parent,
             device: None,
             idle: Vec::new(),

@@ -8,6 +8,8 @@ use millrace_io::{Device, Link, QueuePair};
 use millrace_tables::indices::Indices;
 use millrace_wire::MacAddr;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// One interface.
@@ -28,6 +30,8 @@ pub struct Interface {
     pub vrf: (Name, u32),
     /// Its addresses with their subnets, the primary first.
     pub addresses: Vec<Ipv4Net>,
+    /// External addresses of NAT that it answers for in ARP, sorted.
+    pub proxied: Arc<[Ipv4Addr]>,
     /// The interface that carries its frames, and its VLAN there.
     pub parent: Option<(u32, u16)>,
     /// The open device; none while it is missing, and never one of a sub-interface.
@@ -201,6 +205,7 @@ impl Interfaces {
             addresses: interface.addresses.iter().map(|net| (net.addr(), net.prefix_len())).collect(),
             sub_interfaces,
             vlan: interface.parent.map(|(_, vlan)| vlan),
+            proxied: Arc::clone(&interface.proxied),
         })
     }
 }

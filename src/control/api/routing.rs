@@ -120,7 +120,7 @@ fn message(router: &Router, vrf: &Name, table: u32, prefix: Ipv4Net, candidate: 
         Path::Glean(interface) | Path::Neighbor(_, interface) => ("unicast", on(*interface)),
         Path::Local(interface) => ("local", on(*interface)),
         Path::Broadcast(interface) => ("broadcast", on(*interface)),
-        Path::LimitedBroadcast => ("local", Vec::new()),
+        Path::LimitedBroadcast | Path::External => ("local", Vec::new()),
         Path::Blackhole => ("blackhole", Vec::new()),
         Path::Unreachable => ("unreachable", Vec::new()),
         Path::Prohibit => ("prohibit", Vec::new()),

@@ -28,11 +28,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 use table::{Parts, Table};
 
-/// Who made a route. The order is that of preference (administrative distances 0, 1 and 255 elsewhere).
+/// Who made a route. The order is that of preference (administrative distances 0, 0, 1 and 255 elsewhere).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// An address of an interface.
     Connected,
+    /// NAT: an external address. It stands above routes that draw a pool's packets here, such as a blackhole over all of it.
+    Nat,
     /// The configuration.
     Static,
     /// The neighbour table: the host route of a known neighbour.
@@ -45,6 +47,7 @@ impl Origin {
         match self {
             Origin::Connected => "connected",
             Origin::Static => "static",
+            Origin::Nat => "nat",
             Origin::Neighbor => "neighbor",
         }
     }

@@ -32,6 +32,8 @@ pub enum Path {
     Neighbor(u32, u32),
     /// To the router: an address of this interface.
     Local(u32),
+    /// To the router: an address of no interface, behind which NAT hides others.
+    External,
     /// Nowhere: the network or broadcast address of a subnet of this interface.
     Broadcast(u32),
     /// To the router, whichever interface it came by.
@@ -196,7 +198,7 @@ impl Table {
             Path::Neighbor(index, interface) => through(*interface, *index),
             Path::Local(interface) => through(*interface, LOCAL),
             Path::Broadcast(interface) => through(*interface, BLACKHOLE),
-            Path::LimitedBroadcast => Some(Target::Adjacency(LOCAL)),
+            Path::LimitedBroadcast | Path::External => Some(Target::Adjacency(LOCAL)),
             Path::Blackhole => Some(Target::Adjacency(BLACKHOLE)),
             Path::Unreachable => Some(Target::Adjacency(UNREACHABLE)),
             Path::Prohibit => Some(Target::Adjacency(PROHIBIT)),

@@ -89,6 +89,32 @@ fn the_best_origin_wins_and_the_next_takes_over() {
     assert_eq!(kind(&routes, "255.255.255.255"), AdjacencyKind::Local);
 }
 
+/// External addresses of NAT are the router's whatever interface is up; an interface that has one comes first.
+#[test]
+fn external_addresses() {
+    let mut routes = routes();
+    let nat = Source(Origin::Nat, 0);
+    for address in ["203.0.113.1", "203.0.113.9", "198.51.100.9"] {
+        routes.set(0, host(ip(address)), nat, Path::External).unwrap();
+    }
+    routes.set(0, net("198.51.100.9/32"), STATIC, Path::Blackhole).unwrap();
+    routes.neighbor_known(0, WAN, ip("203.0.113.9"), MacAddr([2, 0, 0, 0, 0, 9])).unwrap();
+    let shown =
+        |routes: &Routes, address| routes.get(0, host(ip(address))).map(|c| (c.origin.as_str(), c.path.clone()));
+    assert_eq!(shown(&routes, "203.0.113.1"), Some(("connected", Path::Local(WAN))));
+    assert_eq!(shown(&routes, "203.0.113.9"), Some(("nat", Path::External)));
+    routes.set_link(WAN, link(false)).unwrap();
+    for address in ["203.0.113.1", "203.0.113.9", "198.51.100.9"] {
+        assert_eq!(
+            (kind(&routes, address), shown(&routes, address)),
+            (AdjacencyKind::Local, Some(("nat", Path::External)))
+        );
+        assert!(routes.unset(0, host(ip(address)), nat));
+    }
+    assert_eq!(kind(&routes, "203.0.113.1"), AdjacencyKind::Drop);
+    assert_eq!(kind(&routes, "198.51.100.9"), AdjacencyKind::Blackhole);
+}
+
 #[test]
 fn kinds_of_routes() {
     let mut routes = routes();
