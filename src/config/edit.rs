@@ -2,11 +2,11 @@
 //!
 //! [`edit`] is pure and gives the next configuration; [`plan`](crate::plan()) then says how to get there. It refuses
 //! - to add what is there, and to remove what isn't;
-//! - to remove an interface that sub-interfaces, neighbours or routes name: remove those first;
+//! - to remove an interface that sub-interfaces, neighbours, routes or nat44 name: remove those first;
 //! - whatever a file with the same content would be refused for.
 
 use crate::{
-    Config, Interface, Mac, Name, NeighborKey, Problem, Route, RouteKey, State,
+    Config, Interface, Mac, Name, Nat44Edit, NeighborKey, Problem, Route, RouteKey, State,
     diagnostic::{Diagnostic, Position, Reader},
     yaml::{self, Entry, Node},
 };
@@ -83,6 +83,8 @@ pub enum Edit {
         /// Interface and address.
         key: NeighborKey,
     },
+    /// `nat44 ...`.
+    Nat44(Nat44Edit),
 }
 
 /// What `interface set` sets.
@@ -177,6 +179,7 @@ pub fn edit(config: &Config, edit: &Edit) -> Result<Config, EditError> {
                 return Err(EditError::NotFound(format!("there is no static neighbor {key}; {hint}")));
             }
         }
+        Edit::Nat44(edit) => next.nat44.edit(edit)?,
     }
     let problems = next.problems();
     if problems.is_empty() { Ok(next) } else { Err(EditError::Invalid(problems)) }
@@ -265,7 +268,8 @@ fn remove_interface(config: &mut Config, name: &Name) -> Result<(), EditError> {
     let neighbors =
         config.neighbors.keys().filter(|key| key.interface == *name).map(|key| format!("neighbor {}", key.address));
     let routes = config.routes.iter().filter(|(_, route)| named(route)).map(|(key, _)| format!("route {key}"));
-    let users: Vec<_> = subs.chain(neighbors).chain(routes).collect();
+    let nat44 = config.nat44.users_of(name);
+    let users: Vec<_> = subs.chain(neighbors).chain(routes).chain(nat44).collect();
     if !users.is_empty() {
         let (shown, more) = users.split_at(users.len().min(8));
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };

@@ -9,7 +9,6 @@ pub(crate) const API: &str = "the API";
 /// Where, the key or word, and the feature that it belongs to.
 const LATER: &[(&str, &str, &str)] = &[
     (TOP, "bridges", "bridges"),
-    (TOP, "nat44", "NAT"),
     (TOP, "acls", "access lists"),
     (INTERFACE, "acl", "access lists"),
     (INTERFACE, "bridge", "bridges"),

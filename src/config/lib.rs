@@ -41,9 +41,11 @@ mod keyword;
 mod later;
 mod mac;
 mod name;
+mod nat44;
 mod neighbors;
 mod op;
 mod plan;
+mod ranges;
 mod routes;
 mod units;
 mod validate;
@@ -61,9 +63,14 @@ pub use generator::Generator;
 pub use interfaces::{Interface, State};
 pub use mac::Mac;
 pub use name::{DEFAULT_VRF, Name};
+pub use nat44::{
+    Affinity, Backend, Exempt, External, ExternalAddress, Filtering, Mapping, MappingKey, Nat44, Nat44Edit, NatLog,
+    NatProtocol, Pool, PoolItem, Side, Timeouts,
+};
 pub use neighbors::NeighborKey;
 pub use op::{Address, Change, Op, Setting};
 pub use plan::{Plan, plan};
+pub use ranges::{AddressRange, PortRange};
 pub use routes::{NextHop, Route, RouteKey};
 pub use units::{ByteSize, Rate, Repeat, Time};
 pub use vrfs::Vrf;
@@ -99,6 +106,7 @@ fn decode(root: &Node, reader: &mut Reader) -> (Config, BTreeSet<Name>) {
         top.section("vrfs", |node| vrfs::decode(node, &mut config, reader));
         top.section("routes", |node| routes::decode(node, &mut config, reader));
         top.section("neighbors", |node| neighbors::decode(node, &mut config, reader));
+        top.section("nat44", |node| config.nat44.decode(node, reader));
         top.section("api", |node| config.api = Api::decode(node, reader));
         top.close(reader);
     }
@@ -120,6 +128,8 @@ pub struct Config {
     pub routes: BTreeMap<RouteKey, Route>,
     /// The static neighbours and their Ethernet addresses.
     pub neighbors: BTreeMap<NeighborKey, Mac>,
+    /// The translation of addresses; off by default.
+    pub nat44: Nat44,
     /// The API of the daemon.
     pub api: Api,
 }
@@ -139,6 +149,7 @@ impl Config {
             ("vrfs", vrfs::encode(self)),
             ("routes", routes::encode(self)),
             ("neighbors", neighbors::encode(self)),
+            ("nat44", self.nat44.encode()),
             ("api", self.api.encode()),
         ];
         let said = sections.into_iter().filter(|(_, node)| !node.is_empty());

@@ -1,7 +1,8 @@
 //! One step of a plan: what it changes, how it reads, how it is applied to a [`Config`] and how it is undone.
 
 use crate::{
-    Api, Buffers, Config, DEFAULT_VRF, Driver, Interface, Mac, Name, NeighborKey, Route, RouteKey, State, Vrf, Workers,
+    Api, Buffers, Config, DEFAULT_VRF, Driver, Interface, Mac, Name, Nat44, NeighborKey, Route, RouteKey, State, Vrf,
+    Workers,
 };
 use ipnet::IpNet;
 use std::fmt;
@@ -101,6 +102,8 @@ pub enum Op {
         /// The Ethernet address it had.
         mac: Mac,
     },
+    /// Another translation of addresses, as a whole. The interfaces and VRFs that it names exist before and after.
+    Nat44Set(Box<Change<Nat44>>),
 }
 
 /// An attribute that changes while an interface runs. Any other change of an interface makes it anew.
@@ -152,6 +155,7 @@ impl Op {
             Self::NeighborAdd { key, mac } => Self::NeighborRemove { key, mac },
             Self::NeighborReplace { key, change } => Self::NeighborReplace { key, change: change.inverse() },
             Self::NeighborRemove { key, mac } => Self::NeighborAdd { key, mac },
+            Self::Nat44Set(change) => Self::Nat44Set(Box::new(change.inverse())),
         }
     }
 
@@ -189,6 +193,7 @@ impl Op {
             Self::NeighborAdd { key, mac } => drop(config.neighbors.insert(key.clone(), *mac)),
             Self::NeighborReplace { key, change } => drop(config.neighbors.insert(key.clone(), change.to)),
             Self::NeighborRemove { key, .. } => drop(config.neighbors.remove(key)),
+            Self::Nat44Set(change) => config.nat44 = change.to.clone(),
         }
     }
 }
@@ -237,7 +242,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// One line, as in a diff: `+` for what comes, `-` for what goes, `~` for what changes.
+/// One line, as in a diff: `+` for what comes, `-` for what goes, `~` for what changes. [`Op::Nat44Set`] has a line for each thing
+/// that is different.
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -257,6 +263,7 @@ impl fmt::Display for Op {
             Self::NeighborAdd { key, mac } => write!(f, "+ neighbor {key} mac {mac}"),
             Self::NeighborReplace { key, change } => write!(f, "~ neighbor {key}: mac {change}"),
             Self::NeighborRemove { key, mac } => write!(f, "- neighbor {key} mac {mac}"),
+            Self::Nat44Set(change) => write!(f, "{change}"),
         }
     }
 }

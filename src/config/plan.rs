@@ -1,6 +1,6 @@
 //! The way from one configuration to another: a pure function that gives ordered steps.
 //!
-//! First goes what must go, dependents before what they depend on: routes, neighbours, addresses, interfaces. Then interfaces that
+//! First goes what must go, dependents before what they depend on: routes, neighbours, translation, addresses, interfaces. Then interfaces that
 //! stay are changed, then comes what is new, in the reverse order. No step leaves a route, neighbour or sub-interface that refers
 //! to an interface which isn't there (or is in another VRF), or an interface in a VRF that isn't there.
 //!
@@ -8,7 +8,7 @@
 //! interface that changes its VRF stays, but its addresses, its neighbours and the routes that name it go before and come after.
 
 use crate::{
-    Config, Interface, Name, NextHop,
+    Config, Interface, Name, Nat44, NextHop,
     op::{Address, Change, Op, Setting},
 };
 use std::{collections::BTreeSet, fmt};
@@ -127,6 +127,11 @@ impl Difference<'_> {
                 ops.push(Op::NeighborRemove { key: key.clone(), mac: *mac });
             }
         }
+        // Translation leaves what is worked on alone until it is done.
+        let spared = self.spared_nat44();
+        if spared != self.running.nat44 {
+            ops.push(Op::Nat44Set(Box::new(Change { from: self.running.nat44.clone(), to: spared })));
+        }
         for (name, interface) in &self.running.interfaces {
             let mut addresses = interface.addresses.clone();
             let kept = self.kept(name, interface);
@@ -142,6 +147,11 @@ impl Difference<'_> {
         {
             ops.push(Op::InterfaceRemove { name: name.clone(), interface: bare(interface) });
         }
+    }
+
+    /// The running translation without what names an interface or a VRF that goes or is worked on.
+    fn spared_nat44(&self) -> Nat44 {
+        self.running.nat44.only(|interface| !self.fate.touched(interface), |vrf| self.wanted.has_vrf(vrf))
     }
 
     /// The addresses of a running interface that stay: those that already stand in the wanted order, so that the rest can be
@@ -206,6 +216,11 @@ impl Difference<'_> {
                 }
                 Some(_) => {}
             }
+        }
+        // Before the routes, so that nothing leaves untranslated by a route that is new.
+        let spared = self.spared_nat44();
+        if spared != wanted.nat44 {
+            ops.push(Op::Nat44Set(Box::new(Change { from: spared, to: wanted.nat44.clone() })));
         }
         for (key, route) in &wanted.routes {
             match running.routes.get(key).filter(|old| !fate.touches(old.hops())) {

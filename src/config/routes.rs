@@ -64,7 +64,7 @@ impl Kind {
 pub struct NextHop {
     /// The next router. Without `interface` it is looked up in the route's VRF: on a connected subnet, or by another route.
     pub gateway: IpAddr,
-    /// The interface it is on; it belongs to the route's VRF.
+    /// The interface it is on, of the route's VRF or of another one.
     pub interface: Option<Name>,
     /// Its share of the flows among the route's hops; 1 to [`NextHop::MAX_WEIGHT`], default 1.
     pub weight: u16,
@@ -273,19 +273,17 @@ fn check_hops(check: &mut Check<'_>, key: &RouteKey, hops: &[NextHop]) {
         if hops[..i].iter().any(same) {
             check.problem(spot(), format!("{what}: stands here twice"), "give it a larger `weight` instead");
         }
-        if let Some(owner) = check.subnets.owner(&key.vrf, hop.gateway) {
+        // A route may leave its VRF by an interface of another one: the gateway is there.
+        let vrf =
+            hop.interface.as_ref().and_then(|name| check.config.interfaces.get(name)).map_or(&key.vrf, |i| &i.vrf);
+        if let Some(owner) = check.subnets.owner(vrf, hop.gateway) {
             let message = format!("{what}: this is interface {owner}'s own address");
             check.problem(spot(), message, "expected the address of the next router");
-        } else if let Some(wrong) = check.subnets.unusable(&key.vrf, hop.gateway) {
+        } else if let Some(wrong) = check.subnets.unusable(vrf, hop.gateway) {
             check.problem(spot(), format!("{what}: this is {wrong}"), "expected the address of the next router");
         }
-        if let Some(interface) = &hop.interface
-            && check.interface(spot(), &what, interface)
-            && let Some(vrf) = check.config.interfaces.get(interface).map(|i| &i.vrf)
-            && *vrf != key.vrf
-        {
-            let message = format!("{what}: interface {interface} is in VRF {vrf}, the route in VRF {}", key.vrf);
-            check.problem(spot(), message, "expected an interface of the route's VRF");
+        if let Some(interface) = &hop.interface {
+            check.interface(spot(), &what, interface);
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     Buffers, Config, DEFAULT_VRF, Name, Workers, addresses,
     addresses::Subnets,
     diagnostic::{Problem, Spot},
-    interfaces, neighbors, routes,
+    interfaces, nat44, neighbors, routes,
 };
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -69,5 +69,6 @@ pub(crate) fn check(config: &Config, partial: &BTreeSet<Name>) -> Vec<Problem> {
     addresses::check(&mut check);
     routes::check(&mut check);
     neighbors::check(&mut check);
+    nat44::check(&mut check);
     check.problems
 }

@@ -171,6 +171,7 @@ impl Router {
                 self.act(actions);
                 Ok(())
             }
+            Op::Nat44Set(_) => Err("this build translates no addresses".to_owned()),
         }
     }
 

@@ -23,10 +23,11 @@ pub struct Revision {
 impl Revision {
     /// What it changed, in a line.
     pub fn summary(&self) -> String {
-        match self.plan.ops.as_slice() {
-            [] => "no changes".to_owned(),
-            [op] => op.to_string(),
-            ops => format!("{} changes", ops.len()),
+        let text = self.plan.to_string();
+        match text.lines().count() {
+            0 => "no changes".to_owned(),
+            1 => text.trim_end().to_owned(),
+            changes => format!("{changes} changes"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod strategies;
 
-use millrace_config::{Config, DEFAULT_VRF, Driver, Op, Setting, parse, plan};
+use millrace_config::{Config, DEFAULT_VRF, Driver, Name, Op, Setting, parse, plan};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use strategies::config;
@@ -43,6 +43,13 @@ fn unbearable(config: &Config) -> Result<(), String> {
             }
         }
     }
+    let gone = |name: &&Name| !config.interfaces.contains_key(*name);
+    if let Some(name) = config.nat44.interfaces().into_iter().find(gone) {
+        return Err(format!("nat44 names {name}, which is gone"));
+    }
+    if let Some((key, _)) = config.nat44.mappings.iter().find(|(_, mapping)| !config.has_vrf(&mapping.vrf)) {
+        return Err(format!("the VRF of nat44 mapping {key} isn't there"));
+    }
     match config.neighbors.keys().find(|key| !config.interfaces.contains_key(&key.interface)) {
         Some(key) => Err(format!("neighbor {key} is on no interface")),
         None => Ok(()),
@@ -81,6 +88,7 @@ fn fits(op: &Op, config: &Config) -> bool {
         Op::WorkersSet(change) => config.workers == change.from && op.restart_required(),
         Op::BuffersSet(change) => config.buffers == change.from && op.restart_required(),
         Op::ApiSet(change) => config.api == change.from && !op.restart_required(),
+        Op::Nat44Set(change) => config.nat44 == change.from && change.from != change.to,
     }
 }
 

@@ -108,11 +108,11 @@ fn file(file: Option<ConfigFile>) -> Result<Config, Vec<Diagnostic>> {
 
 /// The steps of a plan: a sign, and what.
 fn lines(plan: &Plan) -> Vec<PlanLine> {
-    let line = |text: String| match text.split_once(' ') {
+    let line = |text: &str| match text.split_once(' ') {
         Some((kind, text)) => PlanLine { kind: kind.to_owned(), text: text.to_owned() },
-        None => PlanLine { kind: "~".to_owned(), text },
+        None => PlanLine { kind: "~".to_owned(), text: text.to_owned() },
     };
-    plan.ops.iter().map(|op| line(op.to_string())).collect()
+    plan.to_string().lines().map(line).collect()
 }
 
 fn applied(committed: &Committed) -> ApplyReply {

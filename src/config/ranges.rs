@@ -1,0 +1,130 @@
+//! Ranges of addresses and of ports, both ends included.
+
+use crate::decode::{Scalar, Unreadable, number};
+use ipnet::Ipv4Net;
+use std::{fmt, net::Ipv4Addr, str::FromStr};
+
+/// Addresses from first to last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressRange {
+    /// The lowest.
+    pub first: Ipv4Addr,
+    /// The highest; at least `first`.
+    pub last: Ipv4Addr,
+}
+
+/// Ports from first to last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest; at least `first`.
+    pub last: u16,
+}
+
+impl AddressRange {
+    /// A single address.
+    pub const fn one(address: Ipv4Addr) -> Self {
+        Self { first: address, last: address }
+    }
+
+    /// How many addresses it has; 1 to 2^32.
+    pub fn count(&self) -> u64 {
+        u64::from(u32::from(self.last).saturating_sub(self.first.into())) + 1
+    }
+
+    /// Whether this address is in it.
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        (self.first..=self.last).contains(&address)
+    }
+
+    /// Whether they have an address in common.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// Its addresses, in order.
+    pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + use<> {
+        (u32::from(self.first)..=u32::from(self.last)).map(Ipv4Addr::from)
+    }
+}
+
+impl PortRange {
+    /// A single port.
+    pub const fn one(port: u16) -> Self {
+        Self { first: port, last: port }
+    }
+
+    /// How many ports it has; 1 to 65536.
+    pub fn count(&self) -> u32 {
+        u32::from(self.last.saturating_sub(self.first)) + 1
+    }
+
+    /// Whether they have a port in common.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+impl FromStr for AddressRange {
+    type Err = Unreadable;
+
+    /// Reads an address, `first-last`, or a prefix without bits behind its length.
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let address = |text: &str| text.trim().parse::<Ipv4Addr>().ok();
+        let range = match text.split_once('-') {
+            Some((first, last)) => address(first).zip(address(last)).map(|(first, last)| Self { first, last }),
+            None => address(text).map(Self::one).or_else(|| {
+                let net = text.parse::<Ipv4Net>().ok()?;
+                Some(Self { first: net.addr(), last: net.broadcast() }).filter(|_| net.addr() == net.network())
+            }),
+        };
+        range.filter(|r| r.first <= r.last).ok_or_else(|| Unreadable::wanted(Self::WANTED))
+    }
+}
+
+impl FromStr for PortRange {
+    type Err = Unreadable;
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let (first, last) = pair(text, 0, u16::MAX).ok_or_else(|| Unreadable::wanted(Self::WANTED))?;
+        Ok(Self { first, last })
+    }
+}
+
+/// Reads `first-last`, or one number for both.
+pub(crate) fn pair(text: &str, min: u16, max: u16) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let read = |text: &str| number(text.trim(), &(min..=max)).ok();
+    read(first).zip(read(last)).filter(|(first, last)| first <= last)
+}
+
+impl Scalar for AddressRange {
+    const WANTED: &'static str = "an IPv4 address, a range such as 10.0.0.1-10.0.0.9, or a prefix such as 10.0.0.0/24";
+    fn read(text: &str) -> Result<Self, Unreadable> {
+        text.parse()
+    }
+}
+
+impl Scalar for PortRange {
+    const WANTED: &'static str = "a port or a range such as 1000-2000";
+    fn read(text: &str) -> Result<Self, Unreadable> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        range(f, self.first, self.last)
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        range(f, self.first, self.last)
+    }
+}
+
+/// Writes `first-last`, or one for both.
+pub(crate) fn range<T: fmt::Display + PartialEq>(f: &mut fmt::Formatter<'_>, first: T, last: T) -> fmt::Result {
+    if first == last { write!(f, "{first}") } else { write!(f, "{first}-{last}") }
+}
