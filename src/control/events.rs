@@ -1,4 +1,5 @@
-//! What happened and an operator may want to know: the last thousand of it.
+//! What happened and an operator may want to know: the last thousand of it, and beside it the last thousand of what happens
+//! all the time, so that this never crowds out the rest.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -43,22 +44,40 @@ pub struct Event {
 
 /// The events that are kept, oldest first.
 #[derive(Debug, Default)]
-pub struct Events(VecDeque<Event>);
+pub struct Events {
+    rare: VecDeque<(u64, Event)>,
+    frequent: VecDeque<(u64, Event)>,
+    /// Events ever.
+    count: u64,
+}
 
 impl Events {
     /// Keeps one more.
     pub fn add(&mut self, severity: Severity, source: String, text: String) {
-        if self.0.len() >= KEPT {
-            self.0.pop_front();
-        }
-        self.0.push_back(Event { time: SystemTime::now(), severity, source, text });
+        self.count += 1;
+        keep(&mut self.rare, self.count, Event { time: SystemTime::now(), severity, source, text });
+    }
+
+    /// Keeps one more of what happens all the time.
+    pub fn add_frequent(&mut self, time: SystemTime, severity: Severity, source: String, text: String) {
+        self.count += 1;
+        keep(&mut self.frequent, self.count, Event { time, severity, source, text });
     }
 
     /// The newest `limit`, or all when it is 0; oldest first.
     pub fn newest(&self, limit: usize) -> impl Iterator<Item = &Event> {
-        let skip = if limit == 0 { 0 } else { self.0.len().saturating_sub(limit) };
-        self.0.iter().skip(skip)
+        let mut all: Vec<_> = self.rare.iter().chain(&self.frequent).collect();
+        all.sort_unstable_by_key(|(number, _)| *number);
+        let skip = if limit == 0 { 0 } else { all.len().saturating_sub(limit) };
+        all.into_iter().skip(skip).map(|(_, event)| event)
     }
+}
+
+fn keep(events: &mut VecDeque<(u64, Event)>, number: u64, event: Event) {
+    if events.len() >= KEPT {
+        events.pop_front();
+    }
+    events.push_back((number, event));
 }
 
 #[cfg(test)]
@@ -74,5 +93,21 @@ mod tests {
         let texts = |limit| events.newest(limit).map(|e| e.text.clone()).collect::<Vec<_>>();
         assert_eq!(texts(2), ["1003", "1004"]);
         assert_eq!((texts(0).len(), texts(0)[0].as_str()), (KEPT, "5"));
+    }
+
+    #[test]
+    fn the_frequent_leave_the_rare_alone() {
+        let mut events = Events::default();
+        let frequent = |events: &mut Events, text: &str| {
+            events.add_frequent(SystemTime::now(), Severity::Info, "test".into(), text.into());
+        };
+        events.add(Severity::Info, "test".into(), "rare".into());
+        (0..2 * KEPT).for_each(|n| frequent(&mut events, &n.to_string()));
+        events.add(Severity::Info, "test".into(), "rare again".into());
+        frequent(&mut events, "last");
+        let texts: Vec<_> = events.newest(0).map(|e| e.text.as_str()).collect();
+        assert_eq!((texts.len(), texts[0], texts[1]), (KEPT + 2, "rare", "1001"));
+        assert_eq!(texts[KEPT..], ["rare again", "last"]);
+        assert_eq!(events.newest(2).map(|e| e.text.as_str()).collect::<Vec<_>>(), ["rare again", "last"]);
     }
 }
