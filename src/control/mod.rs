@@ -25,6 +25,7 @@ pub mod events;
 pub mod history;
 pub mod interfaces;
 pub mod log;
+pub mod nat44;
 pub mod neighbors;
 pub mod probes;
 pub mod ready;

@@ -1,0 +1,5 @@
+//! NAT44.
+
+mod limiter;
+pub mod log;
+mod syslog;
