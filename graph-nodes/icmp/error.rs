@@ -1,5 +1,6 @@
 //! icmp4-error: turns a packet that can't be delivered into the ICMP error about it, and looks up the way back.
-//! Reads: rx interface, marks, scratch (the reason). Writes: table, marks; forgets adjacency, tx interface, flow hash.
+//! Reads: rx interface, marks, table, scratch (the reason). Writes: table, marks, `scratch[2]` (the table of the packet that it is
+//! about); forgets adjacency, tx interface, flow hash.
 //!
 //! The error quotes the packet as it came, as much of it as fits (RFC 1812 section 4.3.2.3), and is the packet's buffer
 //! with two headers in front.
@@ -224,6 +225,7 @@ impl Node for Icmp4Error {
             *icmp_there = icmp;
         }
         packet.mark_l3();
+        packet.meta.scratch[2] = u64::from(packet.meta.table);
         packet.meta.table = interface.table;
         packet.meta.marks |= marks::OWN;
         packet.meta.flow_hash = 0;
