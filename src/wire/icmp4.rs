@@ -32,6 +32,14 @@ impl Icmp4Type {
             Self::UNREACHABLE | Self::SOURCE_QUENCH | Self::REDIRECT | Self::TIME_EXCEEDED | Self::PARAMETER_PROBLEM
         )
     }
+
+    /// Whether it asks something or answers, and has an identifier: echo, timestamp and information (RFC 792), address mask (RFC
+    /// 950).
+    #[inline]
+    #[must_use]
+    pub const fn is_query(self) -> bool {
+        matches!(self.0, 0 | 8 | 13..=18)
+    }
 }
 
 /// Codes of [`Icmp4Type::UNREACHABLE`] (RFC 792, RFC 1812 section 5.2.7.1).
@@ -178,6 +186,14 @@ mod tests {
         header.set_kind(Icmp4Type::ECHO_REPLY);
         header.set_checksum(checksum::update_u16(header.checksum(), before, header.kind_and_code()));
         assert!(checksum::Sum::of(&message).is_ok());
+    }
+
+    #[test]
+    fn types() {
+        for kind in (0..=255).map(Icmp4Type) {
+            assert_eq!(kind.is_error(), [3, 4, 5, 11, 12].contains(&kind.0), "{kind:?}");
+            assert_eq!(kind.is_query(), [0, 8, 13, 14, 15, 16, 17, 18].contains(&kind.0), "{kind:?}");
+        }
     }
 
     #[test]
