@@ -10,7 +10,7 @@
 //! | `node` `ctx` `arc` `graph` | what a node is, what it may reach, and how nodes become a graph |
 //! | `frame` `dispatch` `schedule` `run` `builtin` | vectors on their way |
 //! | `worker` `waker` `device` | threads, their sleep, and the queues they poll |
-//! | `shared` `engine` `counters` `trace` | what control sees and does |
+//! | `shared` `engine` `counters` `rows` `trace` | what control sees and does |
 //! | `epoch` `local` | wait-free reads of tables that others change, and state that one worker keeps to itself |
 
 pub mod arc;
@@ -30,6 +30,7 @@ pub mod node;
 mod packet;
 mod panic;
 pub mod pool;
+mod rows;
 mod run;
 mod schedule;
 mod shared;
@@ -41,13 +42,14 @@ mod worker;
 pub use arc::{ArcName, ArcPoint, Feature};
 pub use ctx::Ctx;
 pub use dispatch::Level;
-pub use engine::{Attach, Engine, EngineConfig, EngineError, ErrorRow, LedgerTotals, NodeRow, WorkerConfig};
+pub use engine::{Attach, Engine, EngineConfig, EngineError, WorkerConfig};
 pub use frame::VECTOR;
 pub use graph::{Graph, GraphError};
 pub use local::{Borrow, Local};
 pub use node::{Node, NodeName};
 pub use packet::{Packet, Segments};
 pub use pool::{Buffer, Pool};
+pub use rows::{ErrorRow, LedgerTotals, NodeRow};
 pub use shared::QueueLost;
 pub use waker::Waker;
 pub use worker::Mode;
