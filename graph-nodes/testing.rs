@@ -4,7 +4,9 @@
 use crate::forwarding::{Forwarding, Interface};
 use etherparse::{IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpNumber, Ipv4Header, TcpHeader, UdpHeader};
 use millrace_engine::epoch::domain;
+use millrace_engine::memory::HugePages;
 use millrace_engine::testing::Outcome;
+use millrace_engine::{Packet, Pool};
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::fib::Target;
 use millrace_tables::load_balance::LoadBalance;
@@ -220,6 +222,17 @@ pub fn checksum(bytes: &[u8]) -> u16 {
     let sum: u32 = words.sum();
     let sum = (sum & 0xffff) + (sum >> 16);
     !((sum + (sum >> 16)) as u16)
+}
+
+/// Calls `work` with a packet that has these bytes, in as many buffers as it takes; what came of it, and the bytes then.
+pub fn with_packet<R>(bytes: &[u8], work: impl FnOnce(&mut Packet<'_>) -> R) -> (R, Vec<u8>) {
+    thread_local!(static POOL: &'static Pool = Pool::new(64, HugePages::Off).unwrap());
+    let pool = POOL.with(|pool| *pool);
+    let mut buffer = pool.alloc().unwrap();
+    assert!(buffer.append(bytes, || pool.alloc()), "a buffer");
+    let mut packet = buffer.packet();
+    let result = work(&mut packet);
+    (result, packet.segments().flatten().copied().collect())
 }
 
 /// Where the only packet of a run went, and all that was counted.
