@@ -4,11 +4,11 @@
 use crate::arc::ArcName;
 use crate::counters::MAX_INTERFACES;
 use crate::device::{RxBurst, RxQueue, TxBurst, TxQueue, Wake};
-use crate::engine::LedgerTotals;
 use crate::graph::{Graph, solve_graph};
 use crate::memory::HugePages;
 use crate::node::NodeName;
 use crate::pool::Pool;
+use crate::rows::LedgerTotals;
 use crate::shared::Shared;
 use crate::trace::PacketTrace;
 use crate::waker::Waker;
