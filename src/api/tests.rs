@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json, to_value};
 
 use crate::v1::{
-    Buffers, ErrorCount, Interface, InterfaceDetails, Neighbor, NextHop, NodeRuntime, Route, Version, Worker,
+    Buffers, ErrorCount, Interface, InterfaceDetails, Nat44Session, Nat44Summary, Neighbor, NextHop, NodeRuntime,
+    Route, Version, Worker,
 };
 
 fn keys(message: impl Serialize) -> Vec<String> {
@@ -27,6 +28,12 @@ fn listings_have_their_published_keys() {
         (keys(Route::default()), "prefix vrf origin type next_hops"),
         (keys(NextHop::default()), "gateway interface weight"),
         (keys(Neighbor::default()), "interface address mac state age"),
+        (
+            keys(Nat44Session::default()),
+            "protocol inside_address inside_port outside_address outside_port remote_address remote_port state expires_in \
+             packets bytes",
+        ),
+        (keys(Nat44Summary::default()), "sessions max_sessions by_protocol by_state ports_used"),
         (keys(Buffers::default()), "total free in_use"),
         (keys(Version::default()), "version commit cpu_variant"),
     ];

@@ -1,4 +1,6 @@
 //! What the daemon for tests answers.
+mod nat44;
+
 use std::sync::{Arc, Mutex};
 
 use millrace_api::v1::config_server::Config;
@@ -75,6 +77,8 @@ fn changes() -> Vec<PlanLine> {
 #[tonic::async_trait]
 impl Show for Answers {
     type ListRoutesStream = Items<Routes>;
+    type ListNat44SessionsStream = Items<Nat44Sessions>;
+    type ListNat44MappingsStream = Items<Nat44Mappings>;
 
     async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<Version> {
         let (version, commit, cpu_variant) = ("0.1.0".into(), "abc1234".into(), "x86-64-v3".into());
@@ -106,6 +110,22 @@ impl Show for Answers {
 
     async fn list_vrfs(&self, _: Request<ListVrfsRequest>) -> Answer<ListVrfsReply> {
         ok(ListVrfsReply { vrfs: vec![Vrf { name: "default".into(), ipv4_routes: 2, ..Default::default() }] })
+    }
+
+    async fn list_nat44_sessions(&self, request: Request<ListNat44SessionsRequest>) -> Answer<Items<Nat44Sessions>> {
+        let request = request.into_inner();
+        self.note(&request);
+        nat44::sessions(&request)
+    }
+
+    async fn list_nat44_mappings(&self, request: Request<ListNat44MappingsRequest>) -> Answer<Items<Nat44Mappings>> {
+        self.note(request.into_inner());
+        items(nat44::mappings())
+    }
+
+    async fn get_nat44_summary(&self, request: Request<GetNat44SummaryRequest>) -> Answer<Nat44Summary> {
+        self.note(request.into_inner());
+        ok(nat44::summary())
     }
 
     async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {
@@ -212,6 +232,15 @@ impl Operate for Answers {
     async fn clear(&self, request: Request<ClearRequest>) -> Answer<Done> {
         self.note(request.into_inner().what());
         ok(Done::default())
+    }
+
+    async fn clear_nat44_sessions(
+        &self,
+        request: Request<ClearNat44SessionsRequest>,
+    ) -> Answer<ClearNat44SessionsReply> {
+        let request = request.into_inner();
+        self.note(&request);
+        ok(ClearNat44SessionsReply { sessions: if request.filter.is_some() { 1 } else { 2500 } })
     }
 
     async fn add_trace(&self, request: Request<AddTraceRequest>) -> Answer<Done> {

@@ -1,5 +1,7 @@
 //! From the API's edits to those of the configuration.
 
+mod nat44;
+
 use crate::control::Router;
 use ipnet::IpNet;
 use millrace_api::v1::edit_request::Edit as Asked;
@@ -49,6 +51,7 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
             Edit::NeighborAdd { key: neighbor(&add.interface, &add.address)?, mac: word("mac", &add.mac)? }
         }
         Asked::NeighborRemove(remove) => Edit::NeighborRemove { key: neighbor(&remove.interface, &remove.address)? },
+        Asked::Nat44(asked) => Edit::Nat44(nat44::read(asked)?),
     }])
 }
 

@@ -5,6 +5,7 @@ mod config;
 mod edits;
 mod interfaces;
 pub mod listener;
+mod nat44;
 mod operate;
 mod ping;
 mod routing;

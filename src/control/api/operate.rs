@@ -1,6 +1,6 @@
 //! The service `Operate`: what can be done that leaves the configuration as it is.
 
-use super::{Answer, Api, Items, no_interface, ok, ping, stream, traceroute};
+use super::{Answer, Api, Items, nat44, no_interface, ok, ping, stream, traceroute};
 use crate::control::Router;
 use crate::control::capture::{CaptureError, Status as CaptureStatus};
 use millrace_api::v1::operate_server::Operate;
@@ -27,6 +27,13 @@ impl Operate for Api {
             ClearWhat::Neighbors => router.clear_neighbors(),
         }
         ok(Done::default())
+    }
+
+    async fn clear_nat44_sessions(
+        &self,
+        request: Request<ClearNat44SessionsRequest>,
+    ) -> Answer<ClearNat44SessionsReply> {
+        nat44::clear(&self.0, request.into_inner())
     }
 
     async fn add_trace(&self, request: Request<AddTraceRequest>) -> Answer<Done> {

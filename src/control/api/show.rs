@@ -1,6 +1,6 @@
 //! The service `Show`: everything there is to see.
 
-use super::{Answer, Api, Items, interfaces, ok, routing, runtime, stream, system};
+use super::{Answer, Api, Items, interfaces, nat44, ok, routing, runtime, stream, system};
 use millrace_api::v1::show_server::Show;
 use millrace_api::v1::*;
 use tonic::{Request, Response};
@@ -8,6 +8,8 @@ use tonic::{Request, Response};
 #[tonic::async_trait]
 impl Show for Api {
     type ListRoutesStream = Items<Routes>;
+    type ListNat44SessionsStream = Items<Nat44Sessions>;
+    type ListNat44MappingsStream = Items<Nat44Mappings>;
 
     async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<Version> {
         ok(system::version(&self.0.lock()))
@@ -40,6 +42,18 @@ impl Show for Api {
 
     async fn list_vrfs(&self, _: Request<ListVrfsRequest>) -> Answer<ListVrfsReply> {
         ok(routing::vrfs(&self.0.lock()))
+    }
+
+    async fn list_nat44_sessions(&self, request: Request<ListNat44SessionsRequest>) -> Answer<Items<Nat44Sessions>> {
+        nat44::sessions(&self.0, request.into_inner())
+    }
+
+    async fn list_nat44_mappings(&self, request: Request<ListNat44MappingsRequest>) -> Answer<Items<Nat44Mappings>> {
+        nat44::mappings(&self.0, request.into_inner())
+    }
+
+    async fn get_nat44_summary(&self, request: Request<GetNat44SummaryRequest>) -> Answer<Nat44Summary> {
+        nat44::summary(&self.0, &request.into_inner())
     }
 
     async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {
