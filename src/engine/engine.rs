@@ -170,6 +170,16 @@ impl Engine {
         true
     }
 
+    /// The features that are on for an interface, each with its arc.
+    pub fn features_of(&self, interface: u32) -> Vec<(ArcName, NodeName)> {
+        let on = |arc: &crate::arc::SolvedArc| {
+            let (name, mask) = (arc.point.name, arc.on(interface));
+            let named = arc.features.iter().enumerate().filter(move |(at, _)| mask & 1 << at != 0);
+            named.map(|(_, node)| (name, *node)).collect::<Vec<_>>()
+        };
+        self.shared.graph.arcs.iter().flat_map(|arc| on(arc)).collect()
+    }
+
     /// Arcs with their features in the order that was solved.
     pub fn arcs(&self) -> Vec<(ArcName, Vec<Feature>)> {
         self.shared.graph.arcs.iter().map(|a| (a.point.name, a.declared.clone())).collect()

@@ -289,9 +289,11 @@ fn features_are_switched_per_interface_while_packets_flow() {
     w.inputs[0].send(&[FORWARD, 0]);
     assert_eq!(w.received(1), [[FORWARD, 0]]);
     assert!(w.engine.switch_feature(OUT_ARC.name, TAG, 1, true));
+    assert_eq!((w.engine.features_of(1), w.engine.features_of(2)), (vec![(OUT_ARC.name, TAG)], vec![]));
     w.inputs[0].send(&[FORWARD, 0]);
     assert_eq!(w.received(1), [[FORWARD, 0xaa]]);
     assert!(w.engine.switch_feature(OUT_ARC.name, TAG, 1, false));
+    assert_eq!(w.engine.features_of(1), []);
     w.inputs[0].send(&[FORWARD, 0]);
     assert_eq!(w.received(1), [[FORWARD, 0]]);
     assert!(!w.engine.switch_feature(OUT_ARC.name, SORT, 1, true));
