@@ -181,19 +181,6 @@ impl Router {
         let of_captures = self.engine.errors().into_iter().filter(|row| [rx::NAME, tx::NAME].contains(&row.node));
         of_captures.filter(|row| row.reason.contains("full")).map(|row| row.count).sum()
     }
-
-    /// The features that are on for an interface, as `arc: node`.
-    pub fn features_of(&self, interface: &Interface) -> Vec<String> {
-        let status = &self.capture.status;
-        let meant = status.interface.as_ref().is_none_or(|name| {
-            *interface.name == *name.as_str() || self.interfaces.index(name) == interface.parent.map(|(p, _)| p)
-        });
-        if !status.running || !meant {
-            return Vec::new();
-        }
-        let feature = |arc: millrace_engine::ArcName, node| format!("{}: {node}", arc.as_str());
-        vec![feature(DEVICE_INPUT_ARC.name, rx::NAME), feature(output::ARC.name, tx::NAME)]
-    }
 }
 
 /// What of a frame is looked at: the operator's expression, and the VLAN of a sub-interface.

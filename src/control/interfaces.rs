@@ -1,5 +1,6 @@
 //! The interfaces as control has them: settings, device, link, and what of that forwarding reads.
 
+use super::Router;
 use ipnet::Ipv4Net;
 use millrace_config::{Driver, Mac, Name, State};
 use millrace_engine::counters::{InterfaceTotals, MAX_INTERFACES};
@@ -207,5 +208,13 @@ impl Interfaces {
             vlan: interface.parent.map(|(_, vlan)| vlan),
             proxied: Arc::clone(&interface.proxied),
         })
+    }
+}
+
+impl Router {
+    /// The features that are on for an interface, as `arc: node`.
+    pub fn features_of(&self, interface: &Interface) -> Vec<String> {
+        let features = self.engine.features_of(interface.index).into_iter();
+        features.map(|(arc, node)| format!("{}: {node}", arc.as_str())).collect()
     }
 }
