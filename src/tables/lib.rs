@@ -3,11 +3,16 @@
 //!
 //! From an address to the wire, for IPv4: [`lpm4`] gives 24 bits that are a [`fib::Target`], which names an adjacency or a
 //! [`load_balance`] over several; an [`adjacency`] has the interface and the Ethernet header to put in front.
+//!
+//! Of another kind are the tables of [`flow`]: each belongs to one worker, who reads and writes it.
 
 pub mod adjacency;
 pub mod fib;
+pub mod flow;
 pub mod indices;
 pub mod load_balance;
 pub mod lpm4;
 #[cfg(test)]
 mod reference;
+mod region;
+pub mod slab;

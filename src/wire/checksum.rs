@@ -135,6 +135,13 @@ impl Delta {
         Self(fold(self.0 as u64 + other.0 as u64))
     }
 
+    /// What changing everything back does.
+    #[inline]
+    #[must_use]
+    pub const fn inverse(self) -> Self {
+        Self(!self.0)
+    }
+
     /// The checksum after the change: `HC' = ~(~HC + ~m + m')`.
     #[inline]
     #[must_use]

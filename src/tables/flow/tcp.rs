@@ -70,7 +70,7 @@ impl Tracking {
     }
 
     fn has_both(&self, bit: u8) -> bool {
-        self.bits & bit * 3 == bit * 3
+        self.bits & (bit * 3) == bit * 3
     }
 
     fn set(&mut self, bit: u8, side: Side) {
@@ -118,7 +118,7 @@ impl Tracking {
             State::TcpOpening
         } else if self.has_both(Tracking::FIN) {
             State::TcpTimeWait
-        } else if self.bits & Tracking::FIN * 3 != 0 {
+        } else if self.bits & (Tracking::FIN * 3) != 0 {
             State::TcpClosing
         } else {
             State::TcpEstablished

@@ -3,44 +3,32 @@
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::io;
 use std::ops::Range;
-use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::NO_ROUTE;
 use super::entry::Entry;
+use crate::region::Region;
 
 /// The entries that addresses' upper 24 bits index.
 pub const DIRECT: usize = 1 << 24;
 /// The entries of a group.
 pub const GROUP: usize = 256;
-/// What the region is aligned to and, where the system has huge pages to give, backed by.
-pub const HUGE_PAGE: usize = 2 << 20;
 
 /// The direct entries, followed by the groups, in one anonymous mapping; and the default route.
 ///
 /// Invariant: an entry that points to a group points to one of those that exist.
 #[derive(Debug)]
 pub struct Table {
-    entries: NonNull<AtomicU32>,
+    entries: Region<AtomicU32>,
     groups: u32,
     default: AtomicU32,
 }
 
-// SAFETY: the table owns its mapping, which is reached through atomics only.
-unsafe impl Send for Table {}
-// SAFETY: as above.
-unsafe impl Sync for Table {}
-
 impl Table {
     pub fn new(groups: u32) -> io::Result<Self> {
-        let entries = map(Self::bytes(groups))?.cast();
+        let entries = Region::new(DIRECT + groups as usize * GROUP)?;
         Ok(Self { entries, groups, default: AtomicU32::new(NO_ROUTE) })
-    }
-
-    const fn bytes(groups: u32) -> usize {
-        let bytes = (DIRECT + groups as usize * GROUP) * size_of::<AtomicU32>();
-        bytes.next_multiple_of(HUGE_PAGE)
     }
 
     /// The entries of a group.
@@ -53,7 +41,7 @@ impl Table {
         debug_assert!(at < DIRECT + self.groups as usize * GROUP);
         // SAFETY: every caller is in range: `find` by construction of its index and the invariant, the rest by an assertion. The
         // mapping is aligned, zeroed, lives as long as `self`, and is accessed atomically.
-        unsafe { self.entries.add(at).as_ref() }
+        unsafe { self.entries.base().add(at).as_ref() }
     }
 
     /// The entry that decides about `addr`: never one that points to a group.
@@ -70,7 +58,7 @@ impl Table {
     #[inline]
     pub fn prefetch(&self, addr: u32) {
         // SAFETY: in range, as for `find`; a prefetch reads nothing anyway.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(self.entries.as_ptr().add((addr >> 8) as usize).cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(self.entries.base().as_ptr().add((addr >> 8) as usize).cast()) }
     }
 
     #[inline]
@@ -97,43 +85,4 @@ impl Table {
     fn check(&self, at: usize) {
         assert!(at < DIRECT + self.groups as usize * GROUP, "outside the table");
     }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours alone, of this length, and nobody can reach it any more.
-        unsafe { libc::munmap(self.entries.as_ptr().cast(), Self::bytes(self.groups)) };
-    }
-}
-
-/// Maps `len` bytes, a multiple of [`HUGE_PAGE`], of zeroed memory, aligned to it, that the system backs when it is touched.
-fn map(len: usize) -> io::Result<NonNull<libc::c_void>> {
-    let slack = HUGE_PAGE;
-    // SAFETY: a new anonymous mapping at an address of the system's choice touches nothing that exists.
-    let start = unsafe {
-        libc::mmap(
-            ptr::null_mut(),
-            len + slack,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            -1,
-            0,
-        )
-    };
-    if start == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    let head = start.align_offset(HUGE_PAGE);
-    // SAFETY: `head` is less than the slack; both pieces lie in the mapping just made, in front of and behind what is kept.
-    // Unmapping nothing fails, harmlessly. Advice that the system does not take (huge pages off) is harmless, too.
-    let aligned = unsafe {
-        let aligned = start.byte_add(head);
-        if head > 0 {
-            libc::munmap(start, head);
-        }
-        libc::munmap(aligned.byte_add(len), slack - head);
-        libc::madvise(aligned, len, libc::MADV_HUGEPAGE);
-        aligned
-    };
-    NonNull::new(aligned).ok_or_else(io::Error::last_os_error)
 }

@@ -8,8 +8,9 @@ use ipnet::Ipv4Net;
 use super::NO_ROUTE;
 use super::entry::Entry;
 use super::routes::Routes;
-use super::table::{DIRECT, GROUP, HUGE_PAGE, Table};
+use super::table::{DIRECT, GROUP, Table};
 use crate::indices::Indices;
+use crate::region::HUGE_PAGE;
 
 /// A prefix longer than 24 bits needs a group of entries and all are in use, or wait for a reader that still may use them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
