@@ -127,10 +127,10 @@ pub fn parse(packet: &Packet<'_>, side: Side) -> Result<Parsed, Malformed> {
             (kind, ports, None)
         }
         (_, IpProtocol::TCP) => {
-            let (ports, segment) = tcp(there)?;
+            let (ports, segment) = tcp_segment(there)?;
             (Kind::Ports, ports, Some(segment))
         }
-        (_, IpProtocol::UDP) => (Kind::Ports, udp(there, fragment, total - len)?, None),
+        (_, IpProtocol::UDP) => (Kind::Ports, udp_ports(there, fragment, total - len)?, None),
         (_, IpProtocol::ICMP) => {
             let (message, _) = Icmp4::ref_from_prefix(there).map_err(|_| Malformed::Transport)?;
             match message.kind() {
@@ -189,7 +189,7 @@ fn later(packet: &Packet<'_>, protocol: IpProtocol, side: Side) -> Result<(Kind,
     Ok((kind, if kind == Kind::Query { identifier(from | to, side) } else { [from, to] }))
 }
 
-fn tcp(there: &[u8]) -> Result<([u16; 2], TcpSegment), Malformed> {
+fn tcp_segment(there: &[u8]) -> Result<([u16; 2], TcpSegment), Malformed> {
     let (tcp, _) = Tcp::ref_from_prefix(there).map_err(|_| Malformed::Transport)?;
     let options = there.get(Tcp::LEN..tcp.header_len()).ok_or(Malformed::Transport)?;
     let flags = tcp.flags();
@@ -212,7 +212,7 @@ fn tcp(there: &[u8]) -> Result<([u16; 2], TcpSegment), Malformed> {
     Ok(([tcp.src_port(), tcp.dst_port()], segment))
 }
 
-fn udp(there: &[u8], fragment: Fragment, payload: usize) -> Result<[u16; 2], Malformed> {
+fn udp_ports(there: &[u8], fragment: Fragment, payload: usize) -> Result<[u16; 2], Malformed> {
     let (udp, _) = Udp::ref_from_prefix(there).map_err(|_| Malformed::Transport)?;
     let len = usize::from(udp.datagram_len());
     // RFC 768. The first fragment is shorter than its datagram.
