@@ -11,6 +11,7 @@ pub mod icmp;
 pub mod interface;
 pub mod ip4;
 pub mod marks;
+pub mod nat44;
 pub mod rate;
 
 #[cfg(test)]
