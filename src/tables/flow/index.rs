@@ -29,7 +29,7 @@ const FIRST: u32 = 64;
 /// Buckets up to which an index doubles.
 const SMALL: u32 = 1 << 14;
 /// Old buckets that move with an insertion.
-const STEP: u32 = 4;
+const STEP: u32 = 2;
 /// Entries without a place that an insertion may leave behind.
 const HOMELESS: usize = 64;
 
