@@ -1,6 +1,8 @@
 //! What the tests of nodes share: a small world of interfaces, adjacencies and routes, packets made by etherparse (so
 //! that no code of the router judges itself), and short words for what a bench shows.
 
+pub mod sent;
+
 use crate::forwarding::{Forwarding, Interface};
 use etherparse::{IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpNumber, Ipv4Header, TcpHeader, UdpHeader};
 use millrace_engine::epoch::domain;
