@@ -2,7 +2,6 @@
 
 use super::Router;
 use super::events::Severity;
-use super::interfaces::Interface;
 use millrace_engine::builtin::DEVICE_INPUT_ARC;
 use millrace_engine::clock;
 use millrace_graph_nodes::capture::{Captured, Direction, Filter as ByteFilter, WHOLE, rx, tx};
