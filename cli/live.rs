@@ -1,7 +1,7 @@
 //! Live names from the daemon, for completion and `?`. When the daemon can't be reached there are simply none.
 use millrace_api::v1::{
-    GetGraphRequest, ListHistoryRequest, ListInterfacesRequest, ListNeighborsRequest, ListRoutesRequest,
-    ListVrfsRequest,
+    GetGraphRequest, ListHistoryRequest, ListInterfacesRequest, ListNat44MappingsRequest, ListNeighborsRequest,
+    ListRoutesRequest, ListVrfsRequest, Nat44Mapping,
 };
 
 use crate::grammar::Kind;
@@ -9,6 +9,9 @@ use crate::link::Link;
 
 /// The most routes that are looked through for their prefixes.
 const ROUTES: u32 = 500;
+
+/// The most mappings that are looked through for static ones, which come first.
+const MAPPINGS: u64 = 500;
 
 /// The names that a value of this kind can take and that begin with `partial`, in order and each once.
 pub fn names(link: &Link, kind: Kind, partial: &str) -> Vec<String> {
@@ -51,10 +54,30 @@ fn ask(link: &Link, kind: Kind) -> Option<Vec<String>> {
             }
             Ok(prefixes)
         }),
+        Kind::Nat44External => link.names(|mut client| async move {
+            let request = ListNat44MappingsRequest { limit: MAPPINGS, ..Default::default() };
+            let mut stream = client.show.list_nat44_mappings(request).await?.into_inner();
+            let mut names = Vec::new();
+            while let Some(batch) = stream.message().await? {
+                names.extend(batch.mappings.iter().filter(|mapping| mapping.r#type == "static").filter_map(external));
+            }
+            Ok(names)
+        }),
         Kind::Revision => link.names(|mut client| async move {
             let reply = client.config.list_history(ListHistoryRequest {}).await?.into_inner();
             Ok(reply.revisions.into_iter().map(|revision| revision.revision.to_string()).collect())
         }),
         _ => None,
     }
+}
+
+/// What a static mapping is called by whoever removes it.
+fn external(mapping: &Nat44Mapping) -> Option<String> {
+    let address = mapping.interface.as_ref().or(mapping.outside_address.as_ref())?;
+    let (first, ports) = (mapping.outside_port, mapping.ports);
+    Some(match ports {
+        0 => address.clone(),
+        1 => format!("{address}:{first}"),
+        _ => format!("{address}:{first}-{}", first + ports - 1),
+    })
 }

@@ -10,6 +10,7 @@ mod features;
 mod graph;
 mod graph_svg;
 mod interface;
+mod nat44;
 mod neighbor;
 mod ping;
 mod route;
@@ -58,6 +59,8 @@ pub static GRAMMAR: Grammar = Grammar::new(
         route::COMMANDS,
         neighbor::COMMANDS,
         vrf::COMMANDS,
+        nat44::COMMANDS,
+        nat44::EDITS,
         runtime::COMMANDS,
         errors::COMMANDS,
         trace::COMMANDS,
@@ -79,6 +82,15 @@ pub static GRAMMAR: Grammar = Grammar::new(
         ("address", "add addresses to interfaces and remove them"),
         ("route", "add, replace and remove routes"),
         ("neighbor", "add and remove static neighbours"),
+        ("show nat44", "translation of addresses"),
+        ("nat44", "translate addresses between inside and outside"),
+        ("nat44 inside", "interfaces that lead to the hosts whose addresses are hidden"),
+        ("nat44 outside", "interfaces that lead to those who see external addresses"),
+        ("nat44 pool", "the addresses that inside hosts are hidden behind"),
+        ("nat44 twice-nat-pool", "the addresses that clients of mappings with twice-nat get"),
+        ("nat44 mapping", "let outside hosts reach inside servers"),
+        ("nat44 exempt", "networks between which nothing is translated"),
+        ("nat44 sessions", "sessions that are there"),
         ("trace", "follow packets through the graph"),
         ("config", "files and history of the configuration"),
         ("clear", "set counters or learnt state back to nothing"),

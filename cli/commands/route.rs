@@ -5,7 +5,7 @@ use millrace_api::v1::{ListRoutesRequest, NextHop, Route, RouteEdit, RouteRemove
 use super::config::edit;
 use crate::error::Error;
 use crate::grammar::{Arg, Args, Command, Keyword, Kind, flag, keyword, maybe, value};
-use crate::output::{self, Format, Output};
+use crate::output::Listing;
 use crate::session::Session;
 
 const PREFIX: Arg = value("PREFIX", Kind::Prefix, "where to, such as 10.0.0.0/8");
@@ -93,33 +93,15 @@ fn show(session: &mut Session, args: &Args) -> Result<(), Error> {
     let request =
         ListRoutesRequest { family: "ipv4".to_owned(), vrf, prefix, longer, address: address.clone(), limit: 0 };
     let mut stream = session.call(|mut client| async move { client.show.list_routes(request).await })?;
-    if session.output.format != Format::Table {
-        let mut routes = Vec::new();
-        while let Some(batch) = session.next(&mut stream)? {
-            routes.extend(batch.routes);
-        }
-        return session.print(&routes[..], |_| String::new());
-    }
-    let mut out = session.output.writer();
-    let mut any = false;
+    let mut listing = Listing::new(&session.output, &heading());
     while let Some(batch) = session.next(&mut stream)? {
-        if !any && !batch.routes.is_empty() {
-            output::write(&mut out, &heading(&session.output))?;
-            any = true;
-        }
-        for route in &batch.routes {
-            output::write(&mut out, &line(route))?;
-        }
+        listing.add(&batch.routes, line)?;
     }
-    if let (false, Some(address)) = (any, address) {
-        output::write(&mut out, &format!("no route to {address}\n"))?;
-    }
-    out.finish().map_err(output::closed)
+    listing.finish(&address.map_or(String::new(), |address| format!("no route to {address}\n")))
 }
 
-fn heading(output: &Output) -> String {
-    let heading = format!("{:<18}  {:<10}  {:<10}  {:<11}  Next hops", "Prefix", "VRF", "Origin", "Type");
-    format!("{}\n", output.paint(output::Color::Bold, &heading))
+fn heading() -> String {
+    format!("{:<18}  {:<10}  {:<10}  {:<11}  Next hops", "Prefix", "VRF", "Origin", "Type")
 }
 
 /// A route with its next hops, each on a line of its own. The columns are wide enough for what is usual, because

@@ -34,6 +34,8 @@ pub enum Kind {
     Prefix,
     /// A prefix or an address.
     PrefixOrAddress,
+    /// The external side of a static mapping that is there, or any other.
+    Nat44External,
     /// A hardware address.
     Mac,
     /// A file on this machine.

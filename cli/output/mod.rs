@@ -1,4 +1,5 @@
 //! How answers are printed: as tables for people, or as JSON or YAML for programs.
+mod listing;
 mod numbers;
 mod pager;
 mod table;
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 
+pub use listing::Listing;
 pub use numbers::{bytes, rate, seconds};
 pub use pager::Pager;
 pub use table::{Cell, Table};

@@ -4,6 +4,7 @@
 use fake::{Daemon, Folder, millctl};
 
 mod fake;
+mod nat44;
 
 #[test]
 fn a_command_prints_its_answer() {

@@ -51,7 +51,7 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
             Edit::NeighborAdd { key: neighbor(&add.interface, &add.address)?, mac: word("mac", &add.mac)? }
         }
         Asked::NeighborRemove(remove) => Edit::NeighborRemove { key: neighbor(&remove.interface, &remove.address)? },
-        Asked::Nat44(asked) => Edit::Nat44(nat44::read(asked)?),
+        Asked::Nat44(asked) => return Ok(nat44::read(asked)?.into_iter().map(Edit::Nat44).collect()),
     }])
 }
 

@@ -7,14 +7,14 @@ use millrace_api::v1::{self, Nat44Exempt, Nat44MappingAdd, Nat44MappingRemove, N
 use millrace_config::{Affinity, Backend, Exempt, Mapping, MappingKey, Name, Nat44Edit, Side};
 use tonic::Status;
 
-/// The edit that a request asks for.
+/// The edits that a request asks for, in order.
 ///
 /// # Errors
 /// Something in it can't be read.
-pub fn read(asked: v1::Nat44Edit) -> Result<Nat44Edit, Status> {
+pub fn read(asked: v1::Nat44Edit) -> Result<Vec<Nat44Edit>, Status> {
     let Some(asked) = asked.edit else { return Err(Status::invalid_argument("no edit of nat44 is named")) };
     let interface = |name: &str| word::<Name>("interface", name);
-    Ok(match asked {
+    Ok(vec![match asked {
         Asked::InsideAdd(name) => Nat44Edit::InterfaceAdd { side: Side::Inside, name: interface(&name)? },
         Asked::InsideRemove(name) => Nat44Edit::InterfaceRemove { side: Side::Inside, name: interface(&name)? },
         Asked::OutsideAdd(name) => Nat44Edit::InterfaceAdd { side: Side::Outside, name: interface(&name)? },
@@ -29,8 +29,14 @@ pub fn read(asked: v1::Nat44Edit) -> Result<Nat44Edit, Status> {
         }
         Asked::ExemptAdd(pair) => Nat44Edit::ExemptAdd(exempt(&pair)?),
         Asked::ExemptRemove(pair) => Nat44Edit::ExemptRemove(exempt(&pair)?),
-        Asked::Set(setting) => Nat44Edit::Set { key: setting.key, value: unquoted(&setting.value) },
-    })
+        Asked::Set(v1::Nat44Set { settings }) => {
+            if settings.is_empty() {
+                return Err(Status::invalid_argument("no setting is named"));
+            }
+            let set = |v1::Setting { key, value }| Nat44Edit::Set { key, value: unquoted(&value) };
+            return Ok(settings.into_iter().map(set).collect());
+        }
+    }])
 }
 
 fn key(protocol: Option<&str>, external: &str) -> Result<MappingKey, Status> {
@@ -68,7 +74,7 @@ mod tests {
     use super::*;
 
     fn asked(edit: Asked) -> Result<Nat44Edit, Status> {
-        read(v1::Nat44Edit { edit: Some(edit) })
+        read(v1::Nat44Edit { edit: Some(edit) }).map(|mut edits| edits.remove(0))
     }
 
     fn add(protocol: &str, external: &str, internal: &[(&str, u32)]) -> Nat44MappingAdd {
@@ -110,9 +116,12 @@ mod tests {
         let pair = Nat44Exempt { source: None, destination: Some("10.0.0.0/8".into()) };
         let Ok(Nat44Edit::ExemptAdd(pair)) = asked(Asked::ExemptAdd(pair)) else { panic!("not read") };
         assert_eq!(pair.to_string(), "source 0.0.0.0/0 destination 10.0.0.0/8");
-        let set = v1::Setting { key: "log syslog".into(), value: "\"192.0.2.9:514\"".into() };
-        let edit = asked(Asked::Set(set)).unwrap();
-        assert_eq!(edit, Nat44Edit::Set { key: "log syslog".into(), value: "192.0.2.9:514".into() });
+        let set = |key: &str, value: &str| v1::Setting { key: key.into(), value: value.into() };
+        let settings = vec![set("log syslog", "\"192.0.2.9:514\""), set("log rate", "7")];
+        let edits = read(v1::Nat44Edit { edit: Some(Asked::Set(v1::Nat44Set { settings })) }).unwrap();
+        let set = |key: &str, value: &str| Nat44Edit::Set { key: key.into(), value: value.into() };
+        assert_eq!(edits, [set("log syslog", "192.0.2.9:514"), set("log rate", "7")]);
+        assert!(asked(Asked::Set(v1::Nat44Set::default())).is_err());
         assert!(read(v1::Nat44Edit { edit: None }).is_err());
         assert!(asked(Asked::PoolAdd("203.0.113.0/33".into())).is_err());
     }
