@@ -20,16 +20,14 @@ const SLOT: u32 = 4;
 /// Slot times wrap around with the ticks.
 const TIMES: u32 = 1 << (32 - SLOT);
 
-/// Bit 31 of [`Links::prev`]: this is the first of the list in the slot that the other bits name (bit 13 and above: the wheel).
-const HEAD: u32 = 1 << 31;
-const WHEEL_SHIFT: u32 = SLOTS.trailing_zeros();
+/// Bit 31 of a link: there is no neighbour on this side. The other bits name the slot.
+const END: u32 = 1 << 31;
 
 /// Neighbours of a flow in its slot's list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Links {
     prev: u32,
-    /// 0 if it is the last.
-    next: FlowId,
+    next: u32,
 }
 
 // SAFETY: zero is a number.
@@ -44,7 +42,9 @@ pub enum Class {
 
 #[derive(Debug)]
 struct Wheel {
+    /// The first and the last flow of each slot, in the order in which they were filed; 0 if there is none.
     heads: Box<[FlowId; SLOTS as usize]>,
+    tails: Box<[FlowId; SLOTS as usize]>,
     /// A bit for each slot that has flows.
     filled: [u64; SLOTS as usize / 64],
     /// The slot time before which no flow is filed. All of them are filed within a turn from it.
@@ -70,7 +70,8 @@ const fn slot_time(deadline: Ticks) -> u32 {
 
 impl Wheel {
     fn new() -> Self {
-        Self { heads: Box::new([0; SLOTS as usize]), filled: [0; SLOTS as usize / 64], cursor: 0, len: 0 }
+        let none = || Box::new([0; SLOTS as usize]);
+        Self { heads: none(), tails: none(), filled: [0; SLOTS as usize / 64], cursor: 0, len: 0 }
     }
 
     /// How many slots after the cursor's the first one is that has flows, among that one and the next `span`.
@@ -109,7 +110,7 @@ impl Wheels {
     }
 
     /// Bytes that do not depend on the number of flows, and bytes that each flow takes.
-    pub const MEMORY: (usize, usize) = (2 * (size_of::<Wheel>() + SLOTS as usize * 4), size_of::<Links>());
+    pub const MEMORY: (usize, usize) = (2 * (size_of::<Wheel>() + SLOTS as usize * 8), size_of::<Links>());
 
     fn link(&mut self, id: FlowId) -> &mut Links {
         debug_assert!(id > 0 && (id as usize) < self.links.len());
@@ -127,29 +128,34 @@ impl Wheels {
         let slot = (wheel.cursor.wrapping_add(offset)) % SLOTS;
         wheel.len += 1;
         wheel.filled[slot as usize / 64] |= 1 << (slot % 64);
-        let next = std::mem::replace(&mut wheel.heads[slot as usize], id);
-        *self.link(id) = Links { prev: HEAD | (class as u32) << WHEEL_SHIFT | slot, next };
-        if next != 0 {
-            self.link(next).prev = id;
+        let last = std::mem::replace(&mut wheel.tails[slot as usize], id);
+        if last == 0 {
+            wheel.heads[slot as usize] = id;
+        } else {
+            self.link(last).next = id;
         }
+        *self.link(id) = Links { prev: if last == 0 { END | slot } else { last }, next: END | slot };
     }
 
     /// Takes a flow out of its slot.
     pub fn unfile(&mut self, id: FlowId, class: Class) {
         let Links { prev, next } = std::mem::take(self.link(id));
-        if next != 0 {
+        let flow = |link| if link & END == 0 { link } else { 0 };
+        let slot = |link| (link % SLOTS) as usize;
+        if next & END == 0 {
             self.link(next).prev = prev;
+        } else {
+            self.wheels[class as usize].tails[slot(next)] = flow(prev);
         }
         let wheel = &mut self.wheels[class as usize];
         wheel.len = wheel.len.saturating_sub(1);
-        if prev & HEAD == 0 {
+        if prev & END == 0 {
             self.link(prev).next = next;
             return;
         }
-        let slot = prev % SLOTS;
-        wheel.heads[slot as usize] = next;
-        if next == 0 {
-            wheel.filled[slot as usize / 64] &= !(1 << (slot % 64));
+        wheel.heads[slot(prev)] = flow(next);
+        if next & END != 0 {
+            wheel.filled[slot(prev) / 64] &= !(1 << (slot(prev) % 64));
         }
     }
 
@@ -182,5 +188,46 @@ impl First {
     /// Whether the flow was used since it was filed, so that its slot is not the one of its deadline any more.
     pub const fn is_early(self, deadline: Ticks) -> bool {
         ahead(slot_time(deadline), self.time) > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Ticks = Ticks(1000);
+
+    #[test]
+    fn flows_of_one_slot_come_in_the_order_in_which_they_were_filed() {
+        let mut wheels = Wheels::new(9).unwrap();
+        let first = |wheels: &Wheels| wheels.first(Class::Transitory).map(|first| first.id);
+        let file = |wheels: &mut Wheels, id| wheels.file(id, Class::Transitory, NOW + Ticks(16), NOW);
+        for id in 1..=6 {
+            file(&mut wheels, id);
+        }
+        // From the middle, the end and the beginning; then two go to the end again.
+        for id in [3, 6, 1] {
+            wheels.unfile(id, Class::Transitory);
+        }
+        file(&mut wheels, 3);
+        file(&mut wheels, 1);
+        for id in [2, 4, 5, 3, 1] {
+            assert_eq!(first(&wheels), Some(id));
+            wheels.unfile(id, Class::Transitory);
+        }
+        assert_eq!(first(&wheels), None);
+        file(&mut wheels, 7);
+        assert_eq!(wheels.due(Class::Transitory, NOW + Ticks(32)), Some(7));
+    }
+
+    #[test]
+    fn the_slots_are_apart() {
+        let mut wheels = Wheels::new(9).unwrap();
+        for id in 1..=3 {
+            wheels.file(id, Class::Kept, NOW + Ticks(100 - 20 * id), NOW);
+        }
+        wheels.unfile(2, Class::Kept);
+        let mut due = |ticks| wheels.due(Class::Kept, NOW + Ticks(ticks)).inspect(|&id| wheels.unfile(id, Class::Kept));
+        assert_eq!([due(30), due(64), due(64), due(96), due(96)], [None, Some(3), None, Some(1), None]);
     }
 }
