@@ -327,3 +327,6 @@ impl FlowTable {
 fn class(flow: &Flow) -> Class {
     if flow.state().is_transitory(flow.protocol()) { Class::Transitory } else { Class::Kept }
 }
+
+#[cfg(test)]
+mod tests;
