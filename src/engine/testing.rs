@@ -36,8 +36,10 @@ pub struct Out {
     pub worker: u16,
     /// Its marks.
     pub marks: u32,
-    /// The feature's own room.
+    /// The feature's own room: its first word.
     pub scratch: u64,
+    /// Its second word.
+    pub scratch1: u64,
 }
 
 /// What a run of a node brought.
@@ -241,6 +243,7 @@ impl<N: Node> Bench<N> {
                 worker: p.meta.handoff.worker,
                 marks: p.meta.marks,
                 scratch: p.meta.scratch[0],
+                scratch1: p.meta.scratch[1],
             }
         };
         pairs.into_iter().map(out).collect()
