@@ -258,6 +258,33 @@ impl FlowTable {
         best.map(|(_, id)| id)
     }
 
+    /// The flow that [`oldest_transitory`](Self::oldest_transitory) looks at first, or, behind one that was got here, the one after
+    /// that; 0 if there is none, or the next is far away. For loading beforehand what the removal of a whole frame's flows reads.
+    #[inline]
+    #[must_use]
+    pub fn next_oldest(&self, after: FlowId) -> FlowId {
+        match after {
+            0 => self.wheels.first(Class::Transitory).map_or(0, |first| first.id),
+            _ => self.wheels.next(after),
+        }
+    }
+
+    /// Starts loading what [`remove`](Self::remove) reads of a flow, which itself was [prefetched](Self::prefetch_flow).
+    #[inline]
+    pub fn prefetch_removal(&self, id: FlowId) {
+        if let Some(flow) = self.get(id) {
+            self.index.prefetch(self.hash(&flow.key(Side::Inside)));
+            self.index.prefetch(self.hash(&flow.key(Side::Outside)));
+        }
+    }
+
+    /// Starts loading what [`insert`](Self::insert) reads for one of the keys.
+    #[inline]
+    pub fn prefetch_insertion(&self, hash: Hash) {
+        self.index.prefetch(hash);
+        self.index.prefetch_alternate(hash);
+    }
+
     /// How long a flow lives from `now` on if no packet comes. Zero if it is over, or there is none of this number.
     #[must_use]
     pub fn expires_in(&self, id: FlowId, now: Ticks) -> Ticks {

@@ -159,6 +159,12 @@ impl Wheels {
         }
     }
 
+    /// The flow that was filed next in the slot of a flow; 0 if there is none.
+    #[inline]
+    pub fn next(&self, id: FlowId) -> FlowId {
+        self.links.get(id as usize).map_or(0, |links| if links.next & END == 0 { links.next } else { 0 })
+    }
+
     /// A flow of the first slot that is due and has some. If there is none, all that was due has been dealt with.
     pub fn due(&mut self, class: Class, now: Ticks) -> Option<FlowId> {
         let wheel = &mut self.wheels[class as usize];
@@ -211,7 +217,9 @@ mod tests {
         }
         file(&mut wheels, 3);
         file(&mut wheels, 1);
-        for id in [2, 4, 5, 3, 1] {
+        let order = [2, 4, 5, 3, 1];
+        assert_eq!(order.map(|id| wheels.next(id)), [4, 5, 3, 1, 0]);
+        for id in order {
             assert_eq!(first(&wheels), Some(id));
             wheels.unfile(id, Class::Transitory);
         }
