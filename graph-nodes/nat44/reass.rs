@@ -9,9 +9,9 @@
 
 mod store;
 
+use crate::marks;
 use crate::nat44::parse::{Malformed, known_ports, parse};
 use crate::nat44::{in2out, out2in};
-use crate::marks;
 use millrace_engine::node::Edges;
 use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::flow::Side;
@@ -183,8 +183,8 @@ impl<D: Direction> Node for Reass<D> {
         };
         let Some(ports) = ports else {
             cx.count(Count::Held);
-            let full = self.store.hold(at, buffer, |old| lose(old, Count::Evicted, cx));
-            return full.map_or((), |buffer| lose(buffer, Count::Evicted, cx));
+            let left = self.store.hold(at, buffer, |old| lose(old, Count::Evicted, cx));
+            return left.map_or((), |buffer| lose(buffer, Count::Evicted, cx));
         };
         cx.count(if first { Count::First } else { Count::Later });
         know(&mut buffer.packet(), ports);
@@ -206,7 +206,7 @@ impl<D: Direction> Node for Reass<D> {
 
     fn tick(&mut self, cx: &mut Ctx<'_, Self>) {
         let now = cx.now();
-        self.store.expire(now.saturating_sub(PATIENCE), |held| lose(held, Count::Timeout, cx));
+        self.store.expire(now, |held| lose(held, Count::Timeout, cx));
     }
 }
 

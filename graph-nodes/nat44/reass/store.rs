@@ -1,6 +1,6 @@
 //! What is known of datagrams that come in fragments, and the fragments that wait. All memory is there from the start.
 
-use super::{DATAGRAMS, HELD, PER_DATAGRAM};
+use super::{DATAGRAMS, HELD, PATIENCE, PER_DATAGRAM};
 use millrace_engine::Buffer;
 use millrace_wire::IpProtocol;
 use std::collections::HashMap;
@@ -194,7 +194,9 @@ impl Store {
         while let Some(held) = self.held.get_mut(place as usize) {
             let next = std::mem::replace(&mut held.next, self.free_held);
             self.free_held = place;
-            held.buffer.take().map_or((), &mut to);
+            if let Some(buffer) = held.buffer.take() {
+                to(buffer);
+            }
             place = next;
         }
     }
@@ -217,9 +219,10 @@ impl Store {
         }
     }
 
-    /// Forgets the datagrams whose first fragment came at `since` or before; `lost` gets what waits for them.
-    pub fn expire(&mut self, since: u64, mut lost: impl FnMut(Buffer)) {
-        while self.datagrams.get(self.oldest as usize).is_some_and(|oldest| oldest.since <= since) {
+    /// Forgets the datagrams whose time is over; `lost` gets what waits for them.
+    pub fn expire(&mut self, now: u64, mut lost: impl FnMut(Buffer)) {
+        let over = |oldest: &Datagram| now.saturating_sub(oldest.since) >= PATIENCE;
+        while self.datagrams.get(self.oldest as usize).is_some_and(over) {
             self.remove(self.oldest, &mut lost);
         }
     }
