@@ -27,8 +27,10 @@
 
 mod text;
 
+pub use crate::ranges::{AddressRange, PortRange};
+
 use crate::{keyword::keywords, mac::Mac, units::Rate};
-use std::{net::Ipv4Addr, path::PathBuf};
+use std::path::PathBuf;
 
 /// The keys of a generator. Without streams it is a sink only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,24 +86,6 @@ pub struct Flow {
     pub size: FrameSize,
     /// How a stream walks through its ranges.
     pub order: Order,
-}
-
-/// Addresses from first to last, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddressRange {
-    /// The lowest.
-    pub first: Ipv4Addr,
-    /// The highest; at least `first`.
-    pub last: Ipv4Addr,
-}
-
-/// Ports from first to last, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortRange {
-    /// The lowest.
-    pub first: u16,
-    /// The highest; at least `first`.
-    pub last: u16,
 }
 
 /// Sizes of Ethernet frames in bytes with their check sequence; each from [`FrameSize::MIN`] to [`FrameSize::MAX`].
@@ -184,11 +168,9 @@ impl Flow {
             FrameSize::Range(first, last) => u64::from(last - first) + 1,
             FrameSize::Imix => 12,
         };
-        let addresses = |r: AddressRange| u64::from(r.last.to_bits() - r.first.to_bits()) + 1;
-        let ports = |r: PortRange| u64::from(r.last - r.first) + 1;
-        [addresses(self.destination), ports(self.source_ports), ports(self.destination_ports), sizes]
-            .into_iter()
-            .fold(addresses(self.source), u64::saturating_mul)
+        let ports = [self.source_ports, self.destination_ports].map(|range| range.count().into());
+        let counts = [self.source.count(), self.destination.count(), sizes].into_iter().chain(ports);
+        counts.fold(1, u64::saturating_mul)
     }
 
     /// UDP frames of 64 bytes between these addresses, everything else at its default.
@@ -205,20 +187,6 @@ impl Flow {
             size: FrameSize::Fixed(FrameSize::MIN),
             order: Order::Sequential,
         }
-    }
-}
-
-impl AddressRange {
-    /// A single address.
-    pub const fn one(address: Ipv4Addr) -> Self {
-        Self { first: address, last: address }
-    }
-}
-
-impl PortRange {
-    /// A single port.
-    pub const fn one(port: u16) -> Self {
-        Self { first: port, last: port }
     }
 }
 

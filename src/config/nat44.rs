@@ -203,6 +203,14 @@ impl Pool {
         .flatten()
     }
 
+    /// The range that this address is in.
+    pub fn range_of(&self, address: Ipv4Addr) -> Option<&AddressRange> {
+        let Self::Addresses(ranges) = self else { return None };
+        // Ranges don't overlap, so that only the last one that begins before it can have it.
+        let until = AddressRange { first: address, last: Ipv4Addr::BROADCAST };
+        ranges.range(..=until).next_back().filter(|range| range.contains(address))
+    }
+
     /// Its addresses, in order; none if it is each outside interface's own.
     pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
         self.ranges().flat_map(AddressRange::addresses)

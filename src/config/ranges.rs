@@ -128,3 +128,49 @@ impl fmt::Display for PortRange {
 pub(crate) fn range<T: fmt::Display + PartialEq>(f: &mut fmt::Formatter<'_>, first: T, last: T) -> fmt::Result {
     if first == last { write!(f, "{first}") } else { write!(f, "{first}-{last}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_addresses() {
+        for (text, first, last) in [
+            ("10.0.0.1", [10, 0, 0, 1], [10, 0, 0, 1]),
+            ("10.0.0.1-10.0.1.9", [10, 0, 0, 1], [10, 0, 1, 9]),
+            ("10.0.0.0/30", [10, 0, 0, 0], [10, 0, 0, 3]),
+        ] {
+            assert_eq!(text.parse(), Ok(AddressRange { first: first.into(), last: last.into() }));
+        }
+        for bad in ["", "10.0.0.9-10.0.0.1", "10.0.0.1/24", "10.0.0", "2001:db8::1", "10.0.0.1-"] {
+            assert!(bad.parse::<AddressRange>().is_err(), "{bad:?} must be refused");
+        }
+    }
+
+    #[test]
+    fn ranges_of_ports() {
+        assert_eq!("80".parse(), Ok(PortRange::one(80)));
+        assert_eq!("1000-2000".parse(), Ok(PortRange { first: 1000, last: 2000 }));
+        for bad in ["", "2000-1000", "65536", "-1", "1-"] {
+            assert!(bad.parse::<PortRange>().is_err(), "{bad:?} must be refused");
+        }
+    }
+
+    #[test]
+    fn ranges_have_ends_and_sizes() {
+        let range = |text: &str| text.parse::<AddressRange>().unwrap();
+        let four = range("10.0.0.4/30");
+        assert_eq!((four.count(), four.addresses().count()), (4, 4));
+        assert_eq!(range("0.0.0.0/0").count(), 1 << 32);
+        for (other, overlaps) in
+            [("10.0.0.3", false), ("10.0.0.4", true), ("10.0.0.7-10.0.0.9", true), ("10.0.0.8", false)]
+        {
+            assert_eq!(four.overlaps(&range(other)), overlaps, "{other}");
+            assert_eq!(range(other).overlaps(&four), overlaps, "{other}");
+        }
+        assert!(four.contains([10, 0, 0, 7].into()) && !four.contains([10, 0, 0, 8].into()));
+        let ports = PortRange { first: 1, last: 65535 };
+        assert_eq!((ports.count(), PortRange::one(9).count()), (65535, 1));
+        assert!(ports.overlaps(&PortRange::one(65535)) && !PortRange::one(9).overlaps(&PortRange::one(10)));
+    }
+}

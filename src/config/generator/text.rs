@@ -1,13 +1,13 @@
 //! How a generator is written.
 
-use super::{AddressRange, Flow, FlowProtocol, FrameSize, Frames, Generator, PortRange, Stream};
+use super::{AddressRange, Flow, FlowProtocol, FrameSize, Frames, Generator, Stream};
 use crate::{
     Mac, Name, Rate, Vlan,
-    decode::{Fields, Scalar, Unreadable, number},
+    decode::{Fields, Scalar, Unreadable},
     diagnostic::{Reader, Spot},
+    ranges::{pair, range},
     yaml::Node,
 };
-use ipnet::Ipv4Net;
 use std::{fmt, net::Ipv4Addr, path::PathBuf, str::FromStr};
 
 /// The keys that describe the headers of made frames: they don't go with `template`.
@@ -134,31 +134,6 @@ fn set<T>(target: &mut T, value: Option<T>) {
     }
 }
 
-impl FromStr for AddressRange {
-    type Err = Unreadable;
-
-    /// Reads an address, `first-last`, or a prefix without bits behind its length.
-    fn from_str(text: &str) -> Result<Self, Unreadable> {
-        let address = |text: &str| text.trim().parse::<Ipv4Addr>().ok();
-        let range = match text.split_once('-') {
-            Some((first, last)) => address(first).zip(address(last)).map(|(first, last)| Self { first, last }),
-            None => address(text).map(Self::one).or_else(|| {
-                let net = text.parse::<Ipv4Net>().ok()?;
-                Some(Self { first: net.addr(), last: net.broadcast() }).filter(|_| net.addr() == net.network())
-            }),
-        };
-        range.filter(|r| r.first <= r.last).ok_or_else(|| Unreadable::wanted(Self::WANTED))
-    }
-}
-
-impl FromStr for PortRange {
-    type Err = Unreadable;
-    fn from_str(text: &str) -> Result<Self, Unreadable> {
-        let (first, last) = pair(text, 0, u16::MAX).ok_or_else(|| Unreadable::wanted(Self::WANTED))?;
-        Ok(Self { first, last })
-    }
-}
-
 impl FromStr for FrameSize {
     type Err = Unreadable;
     fn from_str(text: &str) -> Result<Self, Unreadable> {
@@ -171,43 +146,10 @@ impl FromStr for FrameSize {
     }
 }
 
-/// Reads `first-last`, or one number for both.
-fn pair(text: &str, min: u16, max: u16) -> Option<(u16, u16)> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let read = |text: &str| number(text.trim(), &(min..=max)).ok();
-    read(first).zip(read(last)).filter(|(first, last)| first <= last)
-}
-
-impl Scalar for AddressRange {
-    const WANTED: &'static str = "an IPv4 address, a range such as 10.0.0.1-10.0.0.9, or a prefix such as 10.0.0.0/24";
-    fn read(text: &str) -> Result<Self, Unreadable> {
-        text.parse()
-    }
-}
-
-impl Scalar for PortRange {
-    const WANTED: &'static str = "a port or a range such as 1000-2000";
-    fn read(text: &str) -> Result<Self, Unreadable> {
-        text.parse()
-    }
-}
-
 impl Scalar for FrameSize {
     const WANTED: &'static str = "a frame size from 64 to 9238, a range such as 64-1518, or `imix`";
     fn read(text: &str) -> Result<Self, Unreadable> {
         text.parse()
-    }
-}
-
-impl fmt::Display for AddressRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        range(f, self.first, self.last)
-    }
-}
-
-impl fmt::Display for PortRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        range(f, self.first, self.last)
     }
 }
 
@@ -221,35 +163,12 @@ impl fmt::Display for FrameSize {
     }
 }
 
-fn range<T: fmt::Display + PartialEq>(f: &mut fmt::Formatter<'_>, first: T, last: T) -> fmt::Result {
-    if first == last { write!(f, "{first}") } else { write!(f, "{first}-{last}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn ranges_of_addresses() {
-        for (text, first, last) in [
-            ("10.0.0.1", [10, 0, 0, 1], [10, 0, 0, 1]),
-            ("10.0.0.1-10.0.1.9", [10, 0, 0, 1], [10, 0, 1, 9]),
-            ("10.0.0.0/30", [10, 0, 0, 0], [10, 0, 0, 3]),
-        ] {
-            assert_eq!(text.parse(), Ok(AddressRange { first: first.into(), last: last.into() }));
-        }
-        for bad in ["", "10.0.0.9-10.0.0.1", "10.0.0.1/24", "10.0.0", "2001:db8::1", "10.0.0.1-"] {
-            assert!(bad.parse::<AddressRange>().is_err(), "{bad:?} must be refused");
-        }
-    }
-
-    #[test]
-    fn ranges_of_ports_and_sizes() {
-        assert_eq!("80".parse(), Ok(PortRange::one(80)));
-        assert_eq!("1000-2000".parse(), Ok(PortRange { first: 1000, last: 2000 }));
-        for bad in ["", "2000-1000", "65536", "-1", "1-"] {
-            assert!(bad.parse::<PortRange>().is_err(), "{bad:?} must be refused");
-        }
+    fn ranges_of_sizes() {
         assert_eq!("imix".parse(), Ok(FrameSize::Imix));
         assert_eq!("64-1518".parse(), Ok(FrameSize::Range(64, 1518)));
         assert_eq!("64-64".parse(), Ok(FrameSize::Fixed(64)));

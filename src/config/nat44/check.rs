@@ -108,8 +108,8 @@ fn ranges(check: &mut Check<'_>, key: &'static str, ranges: Vec<&AddressRange>, 
             check.problem(spot(key).value(range), message, "expected each address once");
         }
         highest = highest.filter(|other| other.last >= range.last).or(Some(range));
-        let bad = range.addresses().take(most as usize).find_map(|address| Some((address, unusable(check, address)?)));
-        if let Some((address, wrong)) = bad {
+        let mut addresses = range.addresses().filter(|_| count <= most);
+        if let Some((address, wrong)) = addresses.find_map(|address| Some((address, unusable(check, address)?))) {
             check.problem(spot(key).value(range), format!("nat44: {key}: {address} is {wrong}"), HOSTS);
         }
     }
@@ -181,7 +181,7 @@ fn external(check: &mut Check<'_>, nat: &Nat44, key: &MappingKey) {
             } else if let Some(owner) = owner(check, *address) {
                 let hint = "expected an address that the router doesn't have, or a protocol with ports";
                 check.problem(mapping_spot(key), format!("{what}: this is interface {owner}'s own address"), hint);
-            } else if let Some(range) = nat.pool.ranges().find(|range| range.contains(*address)) {
+            } else if let Some(range) = nat.pool.range_of(*address) {
                 let message = format!("{what}: the pool has this address, in {range}");
                 check.problem(
                     mapping_spot(key),
@@ -215,6 +215,10 @@ fn internal(check: &mut Check<'_>, nat: &Nat44, key: &MappingKey, mapping: &Mapp
                 format!("{what}: this is {wrong}"),
                 "expected the address of an inside host",
             );
+        }
+        if let Some(range) = nat.pool.range_of(server.address) {
+            let message = format!("{what}: the pool has this address, in {range}");
+            check.problem(spot("internal"), message, "expected the address of an inside host");
         }
         if server.weight == 0 {
             check.problem(spot("internal"), format!("{what}: weight 0 is out of range"), "expected 1 to 255");

@@ -1,6 +1,8 @@
 //! Valid configurations by chance, made of so few names, addresses and prefixes that any two of them have much in common.
 #![allow(clippy::unwrap_used, reason = "what is unwrapped is written right here")]
 
+mod nat44;
+
 use millrace_config::generator::{AddressRange, Flow, FlowProtocol, FrameSize, Frames, Order, PortRange, Stream};
 use millrace_config::*;
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -16,6 +18,7 @@ enum Piece {
     Address(Name, usize, &'static str),
     Route(RouteKey, Route),
     Neighbor(NeighborKey, Mac),
+    Nat44(nat44::Part),
 }
 
 const INTERFACES: &[&str] = &["a", "b", "c", "d"];
@@ -143,6 +146,7 @@ fn piece() -> impl Strategy<Value = Piece> {
         9 => route(),
         4 => (name(ALL_INTERFACES), select(GATEWAYS), mac())
             .prop_map(|(interface, address, mac)| Piece::Neighbor(NeighborKey { interface, address: address.parse().unwrap() }, mac)),
+        9 => nat44::part().prop_map(Piece::Nat44),
     ]
 }
 
@@ -153,6 +157,7 @@ fn rank(piece: &Piece) -> usize {
         Piece::Interface(_, interface) => 1 + usize::from(interface.parent().is_some()),
         Piece::Address(..) => 3,
         Piece::Route(..) | Piece::Neighbor(..) => 4,
+        Piece::Nat44(part) => 5 + part.rank(),
     }
 }
 
@@ -174,12 +179,13 @@ fn put(config: &mut Config, piece: Piece) {
         }
         Piece::Route(key, route) => drop(config.routes.insert(key, route)),
         Piece::Neighbor(key, mac) => drop(config.neighbors.insert(key, mac)),
+        Piece::Nat44(part) => part.put(&mut config.nat44),
     }
 }
 
 /// A valid configuration: pieces are put in one by one, and those that would break a rule are left out.
 pub fn config() -> impl Strategy<Value = Config> {
-    vec(piece(), 0..40).prop_map(|mut pieces| {
+    vec(piece(), 0..50).prop_map(|mut pieces| {
         pieces.sort_by_key(rank);
         pieces.into_iter().fold(Config::default(), |config, piece| {
             let mut next = config.clone();
