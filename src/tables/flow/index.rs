@@ -92,7 +92,7 @@ const fn mix(hash: u32) -> u32 {
 }
 
 /// Odd, so that there is a way back.
-const MIX: u32 = 0x9e37_79b1;
+const MIX: u32 = 0x85eb_ca6b;
 const UNMIX: u32 = {
     // Newton's iteration doubles the number of right bits, three at first.
     let mut inverse = MIX;
@@ -175,7 +175,7 @@ impl Index {
         fetch(self.pointer(mix(hash.to_u32())).as_ptr());
     }
 
-    /// The first of the values inserted with `hash`, in the order of [`iter`](Self::iter); 0 if there is none.
+    /// A value inserted with `hash`, or, once in 2^32, one inserted with the hash that shares a bucket with it; 0 if there is none.
     #[inline(always)]
     #[must_use]
     pub fn first(&self, hash: Hash) -> u32 {
@@ -197,15 +197,12 @@ impl Index {
         self.homeless.iter().find(|&&(other, _)| other == hash.to_u32()).map_or(0, |&(_, value)| value)
     }
 
-    /// All values inserted with `hash`, and perhaps, once in 2^32, one that was not.
+    /// All values inserted with `hash`.
     #[inline]
     pub fn iter(&self, hash: Hash) -> impl Iterator<Item = u32> + '_ {
-        let values = |placement| {
-            let bucket = self.bucket(placement);
-            Values { bucket, places: bucket.places(placement) }
-        };
+        let values = |placement, mark| Values::of(self.bucket(placement), placement, mark);
         let homeless = self.homeless.iter().filter(move |&&(other, _)| other == hash.to_u32()).map(|&(_, value)| value);
-        values(hash.to_u32()).chain(values(mix(hash.to_u32()))).chain(homeless)
+        values(hash.to_u32(), 0).chain(values(mix(hash.to_u32()), ALTERNATE)).chain(homeless)
     }
 
     /// Adds an entry, even if it exists. Moves a step if the index grows.
@@ -227,6 +224,10 @@ impl Index {
                 return Err(Crowded);
             }
             self.homeless.push((hash.to_u32(), value));
+            // More buckets help, unless it is many of one hash that there is no place for.
+            if self.len >= self.limit / 8 * 5 {
+                self.limit = self.limit.min(self.len);
+            }
         }
         self.len += 1;
         Ok(())

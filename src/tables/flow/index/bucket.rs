@@ -101,11 +101,19 @@ impl Bucket {
     }
 }
 
-/// Some values of a bucket, without the mark of the second one.
+/// The values of a bucket that have a placement hash, and the mark of the second bucket or not; without that mark.
 #[derive(Clone)]
 pub struct Values<'a> {
-    pub bucket: &'a Bucket,
-    pub places: Places,
+    bucket: &'a Bucket,
+    places: Places,
+    mark: u32,
+}
+
+impl<'a> Values<'a> {
+    #[inline(always)]
+    pub fn of(bucket: &'a Bucket, hash: u32, mark: u32) -> Self {
+        Self { bucket, places: bucket.places(hash), mark }
+    }
 }
 
 impl Iterator for Values<'_> {
@@ -113,6 +121,7 @@ impl Iterator for Values<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<u32> {
-        self.places.next().map(|at| self.bucket.value(at) & !ALTERNATE)
+        let Self { bucket, places, mark } = self;
+        places.map(|at| bucket.value(at)).find(|value| value & ALTERNATE == *mark).map(|value| value & !ALTERNATE)
     }
 }
