@@ -6,6 +6,8 @@ packages=(
     build-essential                                  # the linker
     iproute2 iputils-ping iputils-arping procps      # namespaces, hosts, sysctl
     iperf3 curl traceroute tcpdump busybox less      # traffic, and looking at it
+    iputils-tracepath dnsmasq-base                   # path MTUs, and a resolver
+    nftables                                         # Linux's own NAT, which Millrace's is compared with
     valgrind                                         # benchmarks: instructions and cache misses
 )
 

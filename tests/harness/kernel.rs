@@ -1,7 +1,8 @@
-//! The Linux kernel in the router's place: what a configuration of interfaces, routes and neighbours means to it.
+//! The Linux kernel in the router's place: what a configuration of interfaces, routes, neighbours and NAT means to it.
 
-use crate::Namespace;
+use crate::{Namespace, Output, TempDir};
 use serde_json::Value;
+use std::fmt::Write;
 
 /// Makes the namespace a router with this configuration.
 pub fn configure(router: &Namespace, config: &str) {
@@ -39,6 +40,59 @@ pub fn configure(router: &Namespace, config: &str) {
             (_, via) => router.ip(&format!("route add {to} via {}", text(via))),
         };
     }
+    if !config["nat44"].is_null() {
+        translate(router, &config["nat44"]);
+    }
+}
+
+/// NAT as far as nftables knows it: the first address of the pool or the device's own, mappings of ports and of addresses
+/// to one server, and a firewall that drops what belongs to no connection, as on any Linux gateway.
+fn translate(router: &Namespace, nat: &Value) {
+    let outside = text(&nat["outside"][0]);
+    let (mut inward, mut outward) = (String::new(), String::new());
+    let own = |address: &str| router.run(&format!("ip addr replace {address}/32 dev {outside}")).ok();
+    for mapping in nat["static-mappings"].as_array().into_iter().flatten() {
+        let (external, internal) = (text(&mapping["external"]), text(&mapping["internal"]));
+        let ends = external.split_once(':').zip(internal.split_once(':'));
+        let done = match (mapping["protocol"].as_str(), ends) {
+            (Some(protocol), Some(((address, port), (server, server_port)))) => {
+                let to = format!("{server}:{server_port}");
+                let own =
+                    if address == outside { "fib daddr type local".to_owned() } else { format!("ip daddr {address}") };
+                writeln!(inward, "iifname {outside} {own} {protocol} dport {port} dnat to {to}")
+            }
+            _ => writeln!(inward, "iifname {outside} ip daddr {external} dnat to {internal}")
+                .and_then(|()| writeln!(outward, "oifname {outside} ip saddr {internal} snat to {external}")),
+        };
+        done.expect("a rule");
+        let _ = router.run(&format!("ip addr add {}/32 dev {outside}", external.split(':').next().unwrap_or_default()));
+    }
+    match nat["pool"].as_array().and_then(|pool| pool.first()) {
+        Some(address) => {
+            own(&text(address));
+            writeln!(outward, "oifname {outside} snat to {}", text(address)).expect("a rule");
+        }
+        None => writeln!(outward, "oifname {outside} masquerade").expect("a rule"),
+    }
+    let rules = format!(
+        "table ip nat {{
+chain inward {{ type nat hook prerouting priority dstnat
+{inward}}}
+chain outward {{ type nat hook postrouting priority srcnat
+{outward}}}
+chain firewall {{ type filter hook forward priority filter
+ct state invalid drop
+iifname {outside} ct state new ct status ! dnat drop
+}}
+chain local {{ type filter hook input priority filter
+iifname {outside} icmp type != echo-request ct state != {{ established, related }} drop
+iifname {outside} meta l4proto != icmp drop
+}}
+}}\n"
+    );
+    let files = TempDir::new();
+    let file = files.write("rules", &rules);
+    Output::of(router.command("nft -f").arg(file)).ok();
 }
 
 fn text(value: &Value) -> String {

@@ -1,6 +1,6 @@
 //! Real traffic by real programs: ping, curl against a server of our own, iperf3, and a numbered stream.
 
-use crate::{Host, Namespace, Process, TempDir, wire};
+use crate::{Host, Namespace, Process, TempDir, eventually, wire};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -23,6 +23,22 @@ impl Namespace {
     pub fn reaches(&self, address: &str) -> bool {
         self.run(&format!("ping -n -c 1 -W 1 {address}")).code == 0
     }
+}
+
+/// Finds the MTU of the path to an address and port as programs do (RFC 1191): sends datagrams with DF until an ICMP error
+/// tells the kernel of a narrower link than the host's own.
+#[track_caller]
+pub fn path_mtu(host: &Host, to: &str) -> u32 {
+    const IP_MTU: i32 = 14;
+    let socket = host.enter(|| UdpSocket::bind("0.0.0.0:0")).expect("a port");
+    wire::set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO);
+    socket.connect(to).expect("connect");
+    eventually("an ICMP error tells the MTU", || {
+        // Too large for what is known already is an error, too.
+        let _ = socket.send(&[0; 1472]);
+        let mtu = wire::get(&socket, libc::IPPROTO_IP, IP_MTU) as u32;
+        (mtu < 1500).then_some(mtu)
+    })
 }
 
 /// A web server in a namespace, with one file whose bytes depend on their place.
@@ -53,9 +69,21 @@ impl HttpServer {
     /// Fetches the file with curl; panics unless every byte is as it was sent.
     #[track_caller]
     pub fn fetch(&self, client: &Namespace) -> Download {
+        self.fetch_with(client, "")
+    }
+
+    /// The same from a source port of one's own.
+    #[track_caller]
+    pub fn fetch_from_port(&self, client: &Namespace, port: u16) -> Download {
+        self.fetch_with(client, &format!("--local-port {port}"))
+    }
+
+    #[track_caller]
+    fn fetch_with(&self, client: &Namespace, options: &str) -> Download {
         let (files, begin) = (TempDir::new(), Instant::now());
         let path = files.file("got");
-        client.run(&format!("curl -sS --fail --max-time 55 -o {} {}", path.display(), self.url)).ok();
+        let command = format!("curl -sS --fail --max-time 55 {options} -o {} {}", path.display(), self.url);
+        client.run(&command).ok();
         let rate = self.body.len() as f64 / begin.elapsed().as_secs_f64();
         let got = std::fs::read(&path).expect("what curl wrote");
         assert!(got == *self.body, "{} bytes came, and not those that were sent", got.len());

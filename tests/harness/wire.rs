@@ -100,6 +100,15 @@ pub(crate) fn set(socket: &impl AsRawFd, level: i32, option: i32, value: i32) {
     assert_eq!(done, 0, "socket option {option}: {}", Error::last_os_error());
 }
 
+/// A socket's option that is a number.
+pub(crate) fn get(socket: &impl AsRawFd, level: i32, option: i32) -> i32 {
+    let (mut value, mut size) = (0_i32, size_of::<i32>() as u32);
+    // SAFETY: the value and its size are live, and the size is that of the value.
+    let done = unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut size) };
+    assert_eq!(done, 0, "socket option {option}: {}", Error::last_os_error());
+    value
+}
+
 /// Takes a frame that lies ready, with the VLAN tag that the kernel took off put back.
 fn receive(socket: &OwnedFd) -> Option<Vec<u8>> {
     let mut frame = vec![0_u8; 70_000];

@@ -1,0 +1,214 @@
+//! A NAT between raw wires: several stations in the lan, and all the Internet behind one station in the wan.
+
+use crate::frames::{self, Icmp, Ip};
+use crate::l4::Packet;
+use crate::two::End;
+use crate::{LAN, Router, Seen, WAN, Wire, Wires};
+use serde_json::Value;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+/// A router that translates, between raw wires. Stations .10 to .13 stand in the lan and share one hardware address;
+/// the default route leads to the station in the wan, which so speaks for every host of the Internet.
+pub struct Nat {
+    /// The router and the wires.
+    pub net: Wires,
+}
+
+impl Nat {
+    /// The configuration around the section `nat44`, without what follows `inside` and `outside` there.
+    pub fn config(nat44: &str) -> String {
+        let stations = [11, 12, 13]
+            .map(|host| format!("  - {{interface: lan, address: 192.168.1.{host}, mac: '02:00:00:00:01:0a'}}\n"));
+        let (neighbors, routes) = (stations.concat(), "routes: [{to: 0.0.0.0/0, via: 203.0.113.10}]\n");
+        format!("{}{neighbors}{routes}nat44: {{inside: [lan], outside: [wan], {nat44}}}\n", Wires::CONFIG)
+    }
+
+    /// Starts it with these settings of `nat44`, in YAML's flow style: "pool: [203.0.113.2], filtering: ...".
+    #[track_caller]
+    pub fn start(nat44: &str) -> Nat {
+        Nat::with(&Nat::config(nat44))
+    }
+
+    /// Starts it with a configuration of one's own.
+    #[track_caller]
+    pub fn with(config: &str) -> Nat {
+        Nat { net: Wires::with(config) }
+    }
+
+    /// The router.
+    pub fn router(&self) -> &Router {
+        &self.net.router
+    }
+
+    /// Replaces the settings of `nat44` while it runs.
+    #[track_caller]
+    pub fn apply(&self, nat44: &str) {
+        self.apply_config(&Nat::config(nat44));
+    }
+
+    /// Replaces the whole configuration while it runs.
+    #[track_caller]
+    pub fn apply_config(&self, config: &str) {
+        let file = self.router().files().write("next.yaml", config);
+        self.router().run(&format!("config apply {}", file.display()));
+    }
+
+    /// Sends packets into the lan and returns all that came of them on both sides.
+    #[track_caller]
+    pub fn pass(&self, packets: &[Vec<u8>]) -> Seen {
+        packets.iter().for_each(|packet| self.net.lan.send(&LAN.frame(packet)));
+        self.rest()
+    }
+
+    /// Sends packets into the wan and returns all that came of them on both sides.
+    #[track_caller]
+    pub fn pass_back(&self, packets: &[Vec<u8>]) -> Seen {
+        packets.iter().for_each(|packet| self.net.wan.send(&WAN.frame(packet)));
+        self.rest()
+    }
+
+    /// Sends one packet into the lan, and returns the one that comes out of it in the wan.
+    #[track_caller]
+    pub fn out(&self, packet: &[u8]) -> Packet {
+        let seen = self.pass(&[packet.to_vec()]);
+        only(&seen.wan, &seen.lan, "the wan")
+    }
+
+    /// Sends one packet into the wan, and returns the one that comes out of it in the lan.
+    #[track_caller]
+    pub fn back(&self, packet: &[u8]) -> Packet {
+        let seen = self.pass_back(&[packet.to_vec()]);
+        only(&seen.lan, &seen.wan, "the lan")
+    }
+
+    /// Sends one packet into the lan, and returns what comes out of it there again: an answer, or by hairpin.
+    #[track_caller]
+    pub fn turn(&self, packet: &[u8]) -> Packet {
+        let seen = self.pass(&[packet.to_vec()]);
+        only(&seen.lan, &seen.wan, "the lan")
+    }
+
+    /// Sends one packet into the wan, and returns the answer that comes out there again.
+    #[track_caller]
+    pub fn turn_back(&self, packet: &[u8]) -> Packet {
+        let seen = self.pass_back(&[packet.to_vec()]);
+        only(&seen.wan, &seen.lan, "the wan")
+    }
+
+    /// Sends one packet into the lan, of which nothing must come.
+    #[track_caller]
+    pub fn dropped(&self, packet: &[u8]) {
+        let seen = self.pass(&[packet.to_vec()]);
+        assert!(seen.lan.is_empty() && seen.wan.is_empty(), "{:?}", seen.flows());
+    }
+
+    /// Sends one packet into the wan, of which nothing must come.
+    #[track_caller]
+    pub fn dropped_back(&self, packet: &[u8]) {
+        let seen = self.pass_back(&[packet.to_vec()]);
+        assert!(seen.lan.is_empty() && seen.wan.is_empty(), "{:?}", seen.flows());
+    }
+
+    /// All that the router still had under way, on both sides. Pings to the router itself, from both sides in turn, tell
+    /// when it is at rest: they pass every worker, make no session, and can't overtake what was sent before them.
+    #[track_caller]
+    pub fn rest(&self) -> Seen {
+        let mut seen = Seen::default();
+        for _ in 0..3 {
+            ask(&self.net.lan, &LAN, &mut seen.lan);
+            ask(&self.net.wan, &WAN, &mut seen.wan);
+        }
+        seen
+    }
+
+    /// The sessions, as JSON.
+    #[track_caller]
+    pub fn sessions(&self) -> Vec<Value> {
+        self.router().list("show nat44 sessions")
+    }
+
+    /// The sessions, each in a line: "udp 192.168.1.10:5000 203.0.113.2:5000 198.51.100.1:53 established".
+    #[track_caller]
+    pub fn session_lines(&self) -> Vec<String> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let line = |row: &Value| {
+            let end = |side: &str| {
+                format!("{}:{}", text(&row[format!("{side}_address")]), text(&row[format!("{side}_port")]))
+            };
+            let ends = ["inside", "outside", "remote"].map(end).join(" ");
+            format!("{} {ends} {}", text(&row["protocol"]), text(&row["state"]))
+        };
+        let mut lines: Vec<String> = self.sessions().iter().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    /// How many packets NAT's nodes dropped for reasons that hold this text.
+    #[track_caller]
+    pub fn refusals(&self, reason: &str) -> u64 {
+        let rows = self.router().list("show errors");
+        let nat = |row: &&Value| row["node"].as_str().is_some_and(|node| node.starts_with("nat44"));
+        let with = |row: &&Value| row["reason"].as_str().is_some_and(|text| text.contains(reason));
+        rows.iter().filter(nat).filter(with).filter_map(|row| row["drops"].as_u64()).sum()
+    }
+}
+
+impl Seen {
+    /// What the IPv4 packets among the frames are, side by side: first of the lan, then of the wan.
+    pub fn flows(&self) -> (Vec<String>, Vec<String>) {
+        let flows =
+            |frames: &[Vec<u8>]| frames.iter().filter_map(|frame| Packet::of(frame)).map(|p| p.flow()).collect();
+        (flows(&self.lan), flows(&self.wan))
+    }
+
+    /// The packets seen in the lan.
+    pub fn lan_packets(&self) -> Vec<Packet> {
+        self.lan.iter().filter_map(|frame| Packet::of(frame)).collect()
+    }
+
+    /// The packets seen in the wan.
+    pub fn wan_packets(&self) -> Vec<Packet> {
+        self.wan.iter().filter_map(|frame| Packet::of(frame)).collect()
+    }
+}
+
+#[track_caller]
+fn only(here: &[Vec<u8>], elsewhere: &[Vec<u8>], side: &str) -> Packet {
+    let read = |frames: &[Vec<u8>]| frames.iter().filter_map(|frame| Packet::of(frame)).collect::<Vec<_>>();
+    let (mut here, elsewhere) = (read(here), read(elsewhere));
+    let shown = |packets: &[Packet]| packets.iter().map(Packet::flow).collect::<Vec<_>>();
+    assert!(
+        here.len() == 1 && elsewhere.is_empty(),
+        "one packet should come out in {side}: {:?}; and none on the other side: {:?}",
+        shown(&here),
+        shown(&elsewhere)
+    );
+    here.remove(0)
+}
+
+/// Pings the router from a side until it answers; what comes besides goes to `others`.
+#[track_caller]
+fn ask(wire: &Wire, end: &End, others: &mut Vec<Vec<u8>>) {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let seq = NEXT.fetch_add(1, Ordering::Relaxed);
+    let data = [b"at rest? ".as_slice(), &seq.to_be_bytes()].concat();
+    let question = end.frame(&frames::echo_request(end.ip, end.router_ip, 1, seq, &data));
+    // Looked for without a look at checksums: among what a test sends on purpose, wrong ones come by.
+    let answer = |frame: &[u8]| (frames::ether_type(frame) == frames::IP4 && frame.ends_with(&data)).then_some(());
+    let answered = (0..5).find_map(|_| {
+        wire.send(&question);
+        wire.find(Duration::from_secs(1), others, answer)
+    });
+    assert!(answered.is_some(), "the router no longer answers: {others:02x?}");
+}
+
+/// The ICMP errors among frames.
+pub fn errors(frames: &[Vec<u8>]) -> Vec<Icmp> {
+    frames.iter().filter_map(|frame| Icmp::of(frame)).filter(|icmp| icmp.kind != 0 && icmp.kind != 8).collect()
+}
+
+/// An address of the Internet behind the station in the wan, by number.
+pub fn remote(number: u8) -> Ip {
+    [198, 51, 100, number]
+}

@@ -1,0 +1,81 @@
+//! Pools: the interface's own address, which may change, and addresses of the outside network, which need ARP.
+
+use harness::frames::{Arp, BROADCAST};
+use harness::l4::{self, segment};
+use harness::{Nat, WAN, eventually};
+
+const INSIDE: &str = "192.168.1.10:5000";
+const REMOTE: &str = "198.51.100.1:53";
+
+/// RFC 826, RFC 1027: the router answers for its pool and for mapped addresses, with its own hardware address, and for
+/// nobody else's.
+#[test]
+fn arp_for_external_addresses() {
+    let mapping = "{external: 203.0.113.40, internal: 192.168.1.11}";
+    let nat = Nat::start(&format!("pool: [203.0.113.2, 203.0.113.16/30], static-mappings: [{mapping}]"));
+    let ask = |last: u8| {
+        let target = [203, 0, 113, last];
+        let request = Arp { operation: 1, sender: (WAN.mac, WAN.ip), target: ([0; 6], target) };
+        nat.net.wan.send(&request.frame(BROADCAST));
+        let answers: Vec<Arp> = nat.rest().wan.iter().filter_map(|frame| Arp::of(frame)).collect();
+        answers.into_iter().find(|arp| arp.operation == 2 && arp.sender.1 == target).map(|arp| arp.sender.0)
+    };
+    for last in [1, 2, 16, 17, 18, 19, 40] {
+        assert_eq!(ask(last), Some(WAN.router_mac), "203.0.113.{last}");
+    }
+    for last in [3, 15, 20, 41, 77] {
+        assert_eq!(ask(last), None, "203.0.113.{last}");
+    }
+    // What the configuration takes away is no longer answered for.
+    nat.apply("pool: [203.0.113.2]");
+    assert_eq!((ask(2), ask(16), ask(40)), (Some(WAN.router_mac), None, None));
+}
+
+/// `pool: interface`: behind the router's own address, whose ports are not the router's to give away twice.
+#[test]
+fn behind_the_interfaces_address() {
+    let nat = Nat::start("pool: interface");
+    let seen = nat.out(&l4::udp(INSIDE, REMOTE, b"?"));
+    assert_eq!(seen.source(), "203.0.113.1:5000");
+    assert_eq!(nat.back(&l4::udp(REMOTE, "203.0.113.1:5000", b"!")).destination(), INSIDE);
+    let syn = nat.out(&l4::tcp(INSIDE, REMOTE, &segment("S", 1, 0)));
+    assert_eq!(syn.source(), "203.0.113.1:5000");
+    nat.dropped_back(&l4::udp("198.51.100.9:53", "203.0.113.1:5000", b"?"));
+}
+
+/// RFC 4787 REQ-7 asks for care with addresses that come and go: `pool: interface` follows the interface's address, and what
+/// stood behind the old one is gone with it.
+#[test]
+fn the_interfaces_address_changes() {
+    let nat = Nat::start("pool: interface");
+    nat.out(&l4::udp(INSIDE, REMOTE, b"?"));
+    assert_eq!(nat.sessions().len(), 1);
+    nat.router().run("address add 203.0.113.7/24 interface wan");
+    nat.router().run("address remove 203.0.113.1/24 interface wan");
+    // The router can no longer be pinged at the old address, so look from inside alone.
+    let goes_by_the_new_one = || {
+        nat.net.lan.send(&harness::LAN.frame(&l4::udp(INSIDE, REMOTE, b"?")));
+        let frame = nat.net.wan.recv(std::time::Duration::from_millis(200))?;
+        l4::Packet::of(&frame).filter(|seen| seen.source() == "203.0.113.7:5000").map(drop)
+    };
+    eventually("packets leave by the new address", goes_by_the_new_one);
+    eventually("the old session is gone", || {
+        let rows = nat.sessions();
+        (rows.len() == 1 && rows[0]["outside_address"] == "203.0.113.7").then_some(())
+    });
+    // Both at once: the first address is the primary one.
+    nat.router().run("address add 203.0.113.1/24 interface wan");
+    assert_eq!(nat.back(&l4::udp(REMOTE, "203.0.113.7:5000", b"!")).destination(), INSIDE);
+}
+
+/// An outside interface without an address, or an empty pool: nothing can be translated, and nothing leaks.
+#[test]
+fn without_a_pool_nothing_leaks() {
+    let nat = Nat::start("pool: []");
+    for packet in [l4::udp(INSIDE, REMOTE, b"?"), l4::tcp(INSIDE, REMOTE, &segment("S", 1, 0))] {
+        let seen = nat.pass(&[packet]);
+        assert!(seen.wan.is_empty(), "{:?}", seen.flows());
+        let told: Vec<_> = seen.lan_packets().iter().map(l4::Packet::icmp_kind).collect();
+        assert_eq!(told, [(3, 13)], "the host hears of it (RFC 5508 REQ-8)");
+    }
+}
