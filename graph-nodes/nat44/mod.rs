@@ -19,6 +19,8 @@ pub mod in2out;
 pub mod in2out_slowpath;
 pub mod inside_guard;
 pub mod log;
+#[cfg(test)]
+mod model;
 pub mod mss;
 pub mod out2in;
 pub mod out2in_slowpath;
@@ -28,6 +30,9 @@ pub mod reass;
 pub mod rewrite;
 pub mod rules;
 pub mod state;
+
+#[cfg(test)]
+mod node_tests;
 
 use crate::forwarding::Forwarding;
 use log::NatLog;
