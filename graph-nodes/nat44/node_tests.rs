@@ -349,7 +349,7 @@ fn fragments_wait_for_their_ports() {
 #[test]
 fn packets_find_their_worker() {
     let mut nodes = nodes_of(2, &spec());
-    let guard_of = millrace_engine::epoch::domain().register();
+    let guard_of = domain().register();
     let homes: Vec<usize> = (0..20)
         .map(|n| nodes.nat.rules(&guard_of.guard()).host_worker([192, 168, 1, n].into()))
         .collect();
