@@ -64,7 +64,7 @@ impl TxQueue for Sink {
 
 /// Forwards `vectors` vectors of `vector` packets, each to one of 4,096 destinations under one prefix.
 pub fn run(vector: usize, vectors: usize) -> Result<()> {
-    let (graph, handles) = millrace::wiring::graph(&Waker::new()?);
+    let (graph, handles) = millrace::wiring::graph(1, &Waker::new()?)?;
     let config = EngineConfig {
         workers: vec![WorkerConfig::default()],
         mode: Mode::Adaptive,

@@ -4,7 +4,9 @@ use millrace_engine::{Graph, Waker};
 use millrace_graph_nodes::arp::ArpEvents;
 use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::forwarding::Forwarding;
+use millrace_graph_nodes::nat44::{self, Nat44};
 use millrace_graph_nodes::{arp, capture, ethernet, icmp, interface, ip4};
+use std::io;
 
 /// The ends of what nodes and control share, on control's side.
 #[derive(Clone, Debug)]
@@ -15,16 +17,23 @@ pub struct Handles {
     pub arp: ArpEvents,
     /// Captured frames.
     pub captures: Captures,
+    /// The rules of NAT, and what workers keep of it.
+    pub nat44: Nat44,
 }
 
-/// The graph with all features, and what control needs of them. `control` is rung when one has something to say.
-pub fn graph(control: &Waker) -> (Graph, Handles) {
+/// The graph with all features for so many workers, and what control needs of them. `control` is rung when one has something to
+/// say.
+///
+/// # Errors
+/// The system refuses memory.
+pub fn graph(workers: usize, control: &Waker) -> io::Result<(Graph, Handles)> {
     let handles = Handles {
         forwarding: Forwarding::new(),
         arp: ArpEvents::new(control.clone()),
         captures: Captures::new(control.clone()),
+        nat44: Nat44::new(workers, control.clone())?,
     };
-    let Handles { forwarding, arp: arp_events, captures } = &handles;
+    let Handles { forwarding, arp: arp_events, captures, nat44 } = &handles;
     let mut graph = Graph::new();
     ethernet::register(&mut graph, forwarding);
     arp::register(&mut graph, forwarding, arp_events);
@@ -32,5 +41,6 @@ pub fn graph(control: &Waker) -> (Graph, Handles) {
     icmp::register(&mut graph, forwarding);
     interface::register(&mut graph);
     capture::register(&mut graph, captures);
-    (graph, handles)
+    nat44::register(&mut graph, forwarding, nat44);
+    Ok((graph, handles))
 }

@@ -116,10 +116,12 @@ impl Router {
                         self.tell(Severity::Error, "config".to_owned(), format!("undoing failed: {op}: {error}"));
                     }
                 }
+                self.follow_nat44();
                 self.attach_queues();
                 return Err(CommitError::Failed { step: op.to_string(), error });
             }
         }
+        self.follow_nat44();
         Ok(())
     }
 
@@ -171,7 +173,7 @@ impl Router {
                 self.act(actions);
                 Ok(())
             }
-            Op::Nat44Set(_) => Err("this build translates no addresses".to_owned()),
+            Op::Nat44Set(change) => self.set_nat44(&change.to),
         }
     }
 

@@ -85,10 +85,12 @@ impl Router {
         self.send_arp(index, &arp, to.unwrap_or(MacAddr::BROADCAST));
     }
 
-    /// Announces all addresses of an interface that is up, and of its sub-interfaces (RFC 5227 section 2.3).
+    /// Announces all addresses of an interface that is up, and of its sub-interfaces (RFC 5227 section 2.3), also those that it
+    /// answers for.
     pub(super) fn announce(&mut self, index: u32) {
         let addresses = self.interfaces.get(index).map(|i| i.addresses.clone()).unwrap_or_default();
         addresses.iter().for_each(|net| self.announce_address(index, net.addr()));
+        self.announce_again_nat44(index);
         self.interfaces.children(index).into_iter().for_each(|child| self.announce(child));
     }
 

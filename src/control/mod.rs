@@ -11,6 +11,7 @@
 //! | `apply` `history` | from one configuration to another, and back |
 //! | `interfaces` `devices` `specs` `addresses` | interfaces and their devices |
 //! | `routes` | the routes of all VRFs, and the forwarding tables made of them |
+//! | `nat44` | the rules of address translation, the workers' sessions, the log of mappings |
 //! | `neighbors` `arp` | the neighbour table, and what it does |
 //! | `probes` `capture` `stats` `events` `log` | what operators look at |
 //! | `api` | the gRPC server |
@@ -47,11 +48,13 @@ use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConf
 use millrace_graph_nodes::arp::ArpEvents;
 use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::forwarding::Forwarding;
+use nat44::Nat;
 use neighbors::Neighbors;
 use probes::Probes;
 use routes::{RouteError, Routes};
 use stats::Stats;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -77,6 +80,9 @@ pub enum StartError {
     /// The first forwarding table can't be made.
     #[error(transparent)]
     Route(#[from] RouteError),
+    /// The system refuses memory for what workers keep.
+    #[error("memory for sessions can't be reserved: {0}")]
+    Memory(io::Error),
 }
 
 /// All state of the control plane; see the module.
@@ -97,6 +103,8 @@ pub struct Router {
     pub routes: Routes,
     /// The neighbours.
     pub neighbors: Neighbors,
+    /// The translation of addresses.
+    pub nat44: Nat,
     /// What happened.
     pub events: Events,
     /// Rates and marks.
@@ -149,8 +157,10 @@ impl Router {
     /// # Errors
     /// See [`StartError`].
     pub fn start(config: Config, options: Options, control: Waker) -> Result<Router, StartError> {
-        let (graph, wiring::Handles { forwarding, arp, captures }) = wiring::graph(&control);
-        let engine = Engine::start(graph, &engine_config(&config), control.clone())?;
+        let engine_config = engine_config(&config);
+        let (graph, handles) = wiring::graph(engine_config.workers.len(), &control).map_err(StartError::Memory)?;
+        let wiring::Handles { forwarding, arp, captures, nat44 } = handles;
+        let engine = Engine::start(graph, &engine_config, control.clone())?;
         let huge = engine.pool().region().huge();
         if !huge && config.buffers.huge_pages == HugePages::Auto {
             tracing::warn!("no huge pages for the packet buffers: slower than it could be; see vm.nr_hugepages");
@@ -175,6 +185,7 @@ impl Router {
             vrfs,
             routes,
             neighbors: Neighbors::default(),
+            nat44: Nat::new(nat44),
             events: Events::default(),
             stats,
             probes: Probes::default(),
@@ -202,6 +213,7 @@ impl Router {
             self.probes.answer(&packet, now);
         }
         self.collect_captured();
+        self.pump_nat44();
     }
 
     /// Does what is due. See [`next_deadline`](Self::next_deadline).
@@ -233,6 +245,7 @@ impl Router {
             self.tell(severity, "workers".to_owned(), text);
         }
         self.flush_capture();
+        self.second_nat44();
         self.check_devices(Instant::now());
     }
 

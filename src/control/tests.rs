@@ -5,12 +5,12 @@ use super::*;
 use millrace_config::parse;
 use std::collections::BTreeSet;
 
-fn config(text: &str) -> Config {
+pub(super) fn config(text: &str) -> Config {
     let text = format!("buffers: {{count: 4096, huge-pages: off}}\n{text}");
     parse(&text, "test").unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
-fn start(text: &str) -> Router {
+pub(super) fn start(text: &str) -> Router {
     let options = Options { config_file: "/nonexistent/test.yaml".into(), socket_given: false };
     Router::start(config(text), options, Waker::new().unwrap()).unwrap()
 }

@@ -33,7 +33,7 @@ impl Operate for Api {
         &self,
         request: Request<ClearNat44SessionsRequest>,
     ) -> Answer<ClearNat44SessionsReply> {
-        nat44::clear(&self.0, request.into_inner())
+        nat44::clear(&self.0, request.into_inner()).await
     }
 
     async fn add_trace(&self, request: Request<AddTraceRequest>) -> Answer<Done> {

@@ -53,7 +53,7 @@ impl Show for Api {
     }
 
     async fn get_nat44_summary(&self, request: Request<GetNat44SummaryRequest>) -> Answer<Nat44Summary> {
-        nat44::summary(&self.0, &request.into_inner())
+        nat44::summary(&self.0, &request.into_inner()).await
     }
 
     async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {

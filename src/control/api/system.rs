@@ -54,6 +54,9 @@ pub fn memory(router: &Router) -> ListMemoryReply {
     ));
     let balance = size_of::<millrace_tables::load_balance::LoadBalance>();
     areas.push(area("load-balances".to_owned(), balances * balance, balances));
+    let nat44 = router.nat44.on_each(&router.engine, |state, _, _| (state.memory(), state.flows.len() as usize));
+    let (bytes, sessions) = nat44.into_iter().fold((0, 0), |(b, s), (bytes, sessions)| (b + bytes, s + sessions));
+    areas.push(area("nat44-sessions".to_owned(), bytes, sessions));
     ListMemoryReply { areas }
 }
 

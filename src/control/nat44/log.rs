@@ -37,19 +37,21 @@ impl Log {
     /// # Errors
     /// The system has no socket for the collector.
     pub fn new(settings: &NatLog, now: Instant) -> Result<Log, String> {
-        let mut log = Log {
-            settings: settings.clone(),
-            limiter: Limiter::new(settings.rate, now),
-            syslog: None,
-            counts: Counts::default(),
-            untold: 0,
-        };
+        let limiter = Limiter::new(settings.rate, now);
+        let mut log = Log { settings: settings.clone(), limiter, ..Log::off() };
         if let Some(collector) = settings.syslog.filter(|_| settings.mappings) {
             let syslog =
                 Syslog::to(collector).map_err(|error| format!("nat44: no way to syslog {collector}: {error}"))?;
             log.syslog = Some(syslog);
         }
         Ok(log)
+    }
+
+    /// One that tells nothing.
+    pub fn off() -> Log {
+        let settings = NatLog::default();
+        let limiter = Limiter::new(settings.rate, Instant::now());
+        Log { settings, limiter, syslog: None, counts: Counts::default(), untold: 0 }
     }
 
     /// Whether it does what these settings say.
