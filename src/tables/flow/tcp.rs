@@ -107,7 +107,6 @@ impl Tracking {
                 self.bits &= !(Tracking::RST * 3);
                 self.settled()
             }
-            State::TcpTimeWait => state,
             _ => self.settled(),
         }
     }
