@@ -90,6 +90,7 @@ pub static GRAMMAR: Grammar = Grammar::new(
         ("nat44 twice-nat-pool", "the addresses that clients of mappings with twice-nat get"),
         ("nat44 mapping", "let outside hosts reach inside servers"),
         ("nat44 exempt", "networks between which nothing is translated"),
+        ("nat44 set", "change limits, timeouts, filtering and the log"),
         ("nat44 sessions", "sessions that are there"),
         ("trace", "follow packets through the graph"),
         ("config", "files and history of the configuration"),

@@ -89,9 +89,9 @@ pub const COMMANDS: &[Command] = &[
     Command {
         path: &["nat44", "mapping", "add"],
         args: &[
-            value("EXTERNAL", Kind::Word, EXTERNAL),
+            Arg::Required(keyword("external", "EXTERNAL", Kind::Word, EXTERNAL)),
             Arg::Required(keyword(
-                "to",
+                "internal",
                 "SERVERS",
                 Kind::Word,
                 "inside servers, with commas between them; ports as outside",
@@ -113,10 +113,11 @@ pub const COMMANDS: &[Command] = &[
             Arg::Option(keyword("vrf", "VRF", Kind::Vrf, "the VRF of the servers; \"default\" unless given")),
         ],
         help: "let outside hosts reach inside servers",
-        more: "  nat44 mapping add 203.0.113.2:8080 to 192.168.1.10:80 protocol tcp\n  \
-               nat44 mapping add wan:5000-5100 to 192.168.1.10:6000-6100 protocol udp\n  \
-               nat44 mapping add wan:443 to 192.168.1.10:443,192.168.1.11:443 protocol tcp weights 2,1\n  \
-               nat44 mapping add 203.0.113.3 to 192.168.1.11",
+        more: "Without a protocol the whole address is mapped, one-to-one.\n\n  \
+               nat44 mapping add protocol tcp external 203.0.113.2:8080 internal 192.168.1.10:80\n  \
+               nat44 mapping add protocol udp external wan:5000-5100 internal 192.168.1.10:6000-6100\n  \
+               nat44 mapping add protocol tcp external wan:443 internal 192.168.1.10:443,192.168.1.11:443 weights 2,1\n  \
+               nat44 mapping add external 203.0.113.3 internal 192.168.1.11",
         run: |session, args| {
             let mapping = mapping(args)?;
             change(session, Change::MappingAdd(mapping))
@@ -124,11 +125,11 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         path: &["nat44", "mapping", "remove"],
-        args: &[value("EXTERNAL", Kind::Nat44External, EXTERNAL), Arg::Option(PROTOCOL)],
+        args: &[Arg::Required(keyword("external", "EXTERNAL", Kind::Nat44External, EXTERNAL)), Arg::Option(PROTOCOL)],
         help: "remove a static mapping",
         more: "Its sessions end.",
         run: |session, args| {
-            let (protocol, external) = (args.owned("protocol"), args.text("EXTERNAL"));
+            let (protocol, external) = (args.owned("protocol"), args.text("external"));
             change(session, Change::MappingRemove(Nat44MappingRemove { protocol, external }))
         },
     },
@@ -147,50 +148,80 @@ pub const COMMANDS: &[Command] = &[
         run: |session, args| change(session, Change::ExemptRemove(exempt(args))),
     },
     Command {
-        path: &["nat44", "set"],
+        path: &["nat44", "set", "filtering"],
+        args: &[value("WHO", Kind::Choice(FILTERING), "whose packets")],
+        help: "whose packets to a mapped port are let in",
+        more: "endpoint-independent: anyone's. address-dependent: those of addresses that the inside host has sent to. \
+               address-and-port-dependent: those of addresses and ports that it has sent to.",
+        run: |session, args| set_one(session, args, "filtering", "WHO"),
+    },
+    Command {
+        path: &["nat44", "set", "mss-clamp"],
+        args: &[value("BYTES", Kind::Suggest(&["off"]), "from 536, or off")],
+        help: "the largest MSS that TCP connections may agree on",
+        more: "  nat44 set mss-clamp 1452",
+        run: |session, args| set_one(session, args, "mss-clamp", "BYTES"),
+    },
+    Command {
+        path: &["nat44", "set", "timeouts"],
         args: &[Arg::AnyOf(&[
-            keyword("filtering", "WHO", Kind::Choice(FILTERING), "whose packets to a mapped port are let in"),
-            keyword("mss-clamp", "BYTES", Kind::Suggest(&["off"]), "the largest TCP MSS to agree on, or off"),
-            keyword("udp-timeout", "TIME", Kind::Word, "how long a UDP session lasts without packets, such as 300s"),
-            keyword("tcp-established-timeout", "TIME", Kind::Word, "how long an open connection lasts without packets"),
-            keyword("tcp-transitory-timeout", "TIME", Kind::Word, "how long one lasts that is opening or closing"),
-            keyword("icmp-timeout", "TIME", Kind::Word, "how long an ICMP query waits for its answer"),
-            keyword("max-sessions", "N", Kind::Number(1, 16_000_000), "the most sessions"),
-            keyword("max-sessions-per-host", "N", Kind::Number(1, 16_000_000), "the most sessions of an inside host"),
-            keyword("log", "BOOL", Kind::Choice(&["true", "false"]), "whether to tell of mappings that come and go"),
-            keyword("syslog", "COLLECTOR", Kind::Suggest(&["off"]), "whom to tell, such as 192.0.2.9:514, or off"),
-            keyword("log-rate", "N", Kind::Number(1, 100_000), "the most messages a second"),
+            keyword("udp", "TIME", Kind::Word, "UDP, and other protocols without connections, such as 300s"),
+            keyword("tcp-established", "TIME", Kind::Word, "TCP connections that are open"),
+            keyword("tcp-transitory", "TIME", Kind::Word, "TCP connections that are opening or closing"),
+            keyword("icmp", "TIME", Kind::Word, "ICMP queries"),
         ])],
-        help: "change limits, timeouts, filtering and the log",
-        more: "  nat44 set udp-timeout 120s max-sessions 500000\n  nat44 set mss-clamp 1452\n  nat44 set log true syslog 192.0.2.9:514",
-        run: |session, args| change(session, Change::Set(Nat44Set { settings: settings(args) })),
+        help: "how long sessions last without packets",
+        more: "  nat44 set timeouts udp 120s icmp 30s",
+        run: |session, args| set(session, args, "timeouts", &["udp", "tcp-established", "tcp-transitory", "icmp"]),
+    },
+    Command {
+        path: &["nat44", "set", "max-sessions"],
+        args: &[value("N", Kind::Number(1, 16_000_000), "how many")],
+        help: "the most sessions in all",
+        more: "",
+        run: |session, args| set_one(session, args, "max-sessions", "N"),
+    },
+    Command {
+        path: &["nat44", "set", "max-sessions-per-host"],
+        args: &[value("N", Kind::Number(1, 16_000_000), "how many")],
+        help: "the most sessions of an inside host",
+        more: "",
+        run: |session, args| set_one(session, args, "max-sessions-per-host", "N"),
+    },
+    Command {
+        path: &["nat44", "set", "log"],
+        args: &[Arg::AnyOf(&[
+            keyword(
+                "mappings",
+                "BOOL",
+                Kind::Choice(&["true", "false"]),
+                "whether to tell of mappings that come and go",
+            ),
+            keyword("syslog", "COLLECTOR", Kind::Suggest(&["off"]), "whom to tell, such as 192.0.2.9:514, or off"),
+            keyword("rate", "N", Kind::Number(1, 100_000), "the most messages a second"),
+        ])],
+        help: "what is told of mappings, and to whom",
+        more: "  nat44 set log mappings true syslog 192.0.2.9:514",
+        run: |session, args| set(session, args, "log", &["mappings", "syslog", "rate"]),
     },
 ];
 
 const FILTERING: &[&str] = &["endpoint-independent", "address-dependent", "address-and-port-dependent"];
 
-/// The words of `nat44 set`, and the keys of the configuration that they set.
-const KEYS: &[(&str, &str)] = &[
-    ("filtering", "filtering"),
-    ("mss-clamp", "mss-clamp"),
-    ("udp-timeout", "timeouts udp"),
-    ("tcp-established-timeout", "timeouts tcp-established"),
-    ("tcp-transitory-timeout", "timeouts tcp-transitory"),
-    ("icmp-timeout", "timeouts icmp"),
-    ("max-sessions", "max-sessions"),
-    ("max-sessions-per-host", "max-sessions-per-host"),
-    ("log", "log mappings"),
-    ("syslog", "log syslog"),
-    ("log-rate", "log rate"),
-];
-
 fn change(session: &mut Session, change: Change) -> Result<(), Error> {
     edit(session, Edit::Nat44(Nat44Edit { edit: Some(change) }))
 }
 
-fn settings(args: &Args) -> Vec<Setting> {
-    let given = KEYS.iter().filter_map(|(word, key)| Some((*key, args.get(word)?)));
-    given.map(|(key, value)| Setting { key: key.to_owned(), value: value.to_owned() }).collect()
+/// Sets a key to what was typed in the place of `name`.
+fn set_one(session: &mut Session, args: &Args, key: &str, name: &str) -> Result<(), Error> {
+    let setting = Setting { key: key.to_owned(), value: args.text(name) };
+    change(session, Change::Set(Nat44Set { settings: vec![setting] }))
+}
+
+/// Sets those of the keys below a key that were typed.
+fn set(session: &mut Session, args: &Args, above: &str, keys: &[&str]) -> Result<(), Error> {
+    let setting = |key: &&str| Some(Setting { key: format!("{above} {key}"), value: args.owned(key)? });
+    change(session, Change::Set(Nat44Set { settings: keys.iter().filter_map(setting).collect() }))
 }
 
 fn exempt(args: &Args) -> Nat44Exempt {
@@ -198,7 +229,7 @@ fn exempt(args: &Args) -> Nat44Exempt {
 }
 
 fn mapping(args: &Args) -> Result<Nat44MappingAdd, Error> {
-    let servers: Vec<&str> = args.get("to").unwrap_or_default().split(',').collect();
+    let servers: Vec<&str> = args.get("internal").unwrap_or_default().split(',').collect();
     let weight = |text: &str| match text.parse() {
         Ok(weight @ 1..=255) => Ok(weight),
         _ => Err(Error::usage(format!("\"{text}\" is no weight: a number from 1 to 255"))),
@@ -216,7 +247,7 @@ fn mapping(args: &Args) -> Result<Nat44MappingAdd, Error> {
     let server = |(address, weight): (&str, u32)| Nat44Server { address: address.to_owned(), weight };
     Ok(Nat44MappingAdd {
         protocol: args.owned("protocol"),
-        external: args.text("EXTERNAL"),
+        external: args.text("external"),
         internal: servers.into_iter().zip(weights).map(server).collect(),
         affinity: args.owned("affinity").unwrap_or_default(),
         twice_nat: args.has("twice-nat"),

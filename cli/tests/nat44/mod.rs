@@ -111,7 +111,7 @@ fn filters_and_edits_reach_the_daemon_as_they_were_meant() {
         ("nat44 pool remove interface", edit(r#"PoolRemove("interface")"#)),
         ("nat44 twice-nat-pool add 192.168.1.254", edit(r#"TwiceNatPoolAdd("192.168.1.254")"#)),
         (
-            "nat44 mapping add wan:443 to 192.168.1.10:443,192.168.1.11:443 protocol tcp weights 1,2 affinity none \
+            "nat44 mapping add protocol tcp external wan:443 internal 192.168.1.10:443,192.168.1.11:443 weights 1,2 affinity none \
              twice-nat vrf blue",
             edit(concat!(
                 r#"MappingAdd(Nat44MappingAdd { protocol: Some("tcp"), external: "wan:443", internal: ["#,
@@ -121,7 +121,7 @@ fn filters_and_edits_reach_the_daemon_as_they_were_meant() {
             )),
         ),
         (
-            "nat44 mapping remove 203.0.113.3",
+            "nat44 mapping remove external 203.0.113.3",
             edit(r#"MappingRemove(Nat44MappingRemove { protocol: None, external: "203.0.113.3" })"#),
         ),
         (
@@ -129,10 +129,18 @@ fn filters_and_edits_reach_the_daemon_as_they_were_meant() {
             edit(r#"ExemptAdd(Nat44Exempt { source: None, destination: Some("10.0.0.0/8") })"#),
         ),
         (
-            "nat44 set udp-timeout 120s syslog off",
+            "nat44 set max-sessions 7",
+            edit(r#"Set(Nat44Set { settings: [Setting { key: "max-sessions", value: "7" }] })"#),
+        ),
+        (
+            "nat44 set log syslog off",
+            edit(r#"Set(Nat44Set { settings: [Setting { key: "log syslog", value: "off" }] })"#),
+        ),
+        (
+            "nat44 set timeouts udp 120s icmp 30s",
             edit(concat!(
                 r#"Set(Nat44Set { settings: [Setting { key: "timeouts udp", value: "120s" }, "#,
-                r#"Setting { key: "log syslog", value: "off" }] })"#
+                r#"Setting { key: "timeouts icmp", value: "30s" }] })"#
             )),
         ),
     ];
@@ -155,12 +163,22 @@ fn edit(what: &str) -> String {
 fn what_makes_no_sense_is_refused_at_once() {
     let daemon = Daemon::start();
     let cases: &[(&[&str], &str)] = &[
-        (&["nat44", "mapping", "add", "wan:443", "protocol", "tcp"], "\"to\""),
-        (&["nat44", "mapping", "add", "wan:443", "to", "a:1,b:1", "weights", "1"], "1 weights for 2 servers"),
-        (&["nat44", "mapping", "add", "wan:443", "to", "a:1", "weights", "256"], "\"256\" is no weight"),
-        (&["nat44", "mapping", "add", "wan:443", "to", "a:1", "protocol", "sctp"], "not one of tcp, udp"),
+        (&["nat44", "mapping", "add", "external", "wan:443", "protocol", "tcp"], "\"internal\""),
+        (
+            &["nat44", "mapping", "add", "external", "wan:443", "internal", "a:1,b:1", "weights", "1"],
+            "1 weights for 2 servers",
+        ),
+        (
+            &["nat44", "mapping", "add", "external", "wan:443", "internal", "a:1", "weights", "256"],
+            "\"256\" is no weight",
+        ),
+        (
+            &["nat44", "mapping", "add", "external", "wan:443", "internal", "a:1", "protocol", "sctp"],
+            "not one of tcp, udp",
+        ),
         (&["nat44", "exempt", "add"], "one of: source, destination"),
-        (&["nat44", "set"], "one of: filtering, mss-clamp"),
+        (&["nat44", "set", "timeouts"], "one of: udp, tcp-established"),
+        (&["nat44", "set", "max-sessions", "0"], "a number from 1 to 16000000"),
         (&["show", "nat44", "sessions", "port", "65536"], "a number from 0 to 65535"),
     ];
     for (words, message) in cases {
@@ -174,6 +192,6 @@ fn what_makes_no_sense_is_refused_at_once() {
 #[test]
 fn static_mappings_are_offered_to_whoever_removes_one() {
     let daemon = Daemon::start();
-    let ran = daemon.millctl(&["nat44", "mapping", "remove", "?"]);
+    let ran = daemon.millctl(&["nat44", "mapping", "remove", "external", "?"]);
     assert!(ran.out.contains(": 203.0.113.3 wan:8443 wan:5000-5100\n"), "{}", ran.out);
 }
