@@ -7,6 +7,7 @@
 //! Of another kind are the tables of [`flow`]: each belongs to one worker, who reads and writes it.
 
 pub mod adjacency;
+mod ahead;
 pub mod fib;
 pub mod flow;
 pub mod indices;

@@ -2,8 +2,11 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU32;
+
+use crate::ahead;
 
 /// What a large region is aligned to and, where the system has huge pages to give, backed by.
 pub const HUGE_PAGE: usize = 2 << 20;
@@ -26,6 +29,8 @@ unsafe impl<T> Zeroed for MaybeUninit<T> {}
 pub struct Region<T> {
     base: NonNull<T>,
     len: usize,
+    /// Of the mapping: whole pages, at least the elements.
+    bytes: usize,
 }
 
 // SAFETY: a region owns its elements, as a box does.
@@ -38,8 +43,8 @@ impl<T: Zeroed> Region<T> {
     pub fn new(len: usize) -> io::Result<Self> {
         const { assert!(align_of::<T>() <= PAGE && size_of::<T>() > 0) };
         let bytes = len.checked_mul(size_of::<T>()).filter(|&bytes| bytes > 0 && bytes <= isize::MAX as usize / 2);
-        let base = map(mapped(bytes.ok_or(io::ErrorKind::InvalidInput)?))?.cast();
-        Ok(Self { base, len })
+        let bytes = mapped(bytes.ok_or(io::ErrorKind::InvalidInput)?);
+        Ok(Self { base: map(bytes)?.cast(), len, bytes })
     }
 }
 
@@ -58,7 +63,51 @@ impl<T> Region<T> {
 
     /// The bytes of address space, whole pages.
     pub const fn bytes(&self) -> usize {
-        mapped(self.len * size_of::<T>())
+        self.bytes
+    }
+
+    /// Has the system back some elements now. Where it can't, it does when they are touched.
+    pub fn back(&self, elements: Range<usize>) {
+        back(self.pages(elements));
+    }
+
+    /// To be called when, after the first `before` elements, those up to `now` come into use: as they reach a huge page, another
+    /// thread backs the next one, so that who uses them needn't wait for it.
+    #[inline(always)]
+    pub fn advance(&self, before: usize, now: usize) {
+        let pages = |len: usize| (len * size_of::<T>()).div_ceil(HUGE_PAGE);
+        let next = pages(now) * HUGE_PAGE;
+        if pages(now) > pages(before) && next < self.bytes {
+            self.back_soon(next..next + HUGE_PAGE);
+        }
+    }
+
+    #[cold]
+    fn back_soon(&self, bytes: Range<usize>) {
+        let base = self.base.addr().get();
+        let pages = base + bytes.start..base + bytes.end.min(self.bytes);
+        ahead::submit(move || back(pages));
+    }
+
+    /// The addresses of the pages that elements are in.
+    fn pages(&self, elements: Range<usize>) -> Range<usize> {
+        let address = |at: usize| self.base.addr().get() + at.min(self.len) * size_of::<T>();
+        let end = self.base.addr().get() + self.bytes;
+        address(elements.start) / PAGE * PAGE..address(elements.end).next_multiple_of(PAGE).min(end)
+    }
+
+    /// Gives away the first `len` elements, which fill whole huge pages, if there are more.
+    pub fn split_front(&mut self, len: usize) -> Option<Self> {
+        let bytes = len * size_of::<T>();
+        if bytes == 0 || len >= self.len || !bytes.is_multiple_of(HUGE_PAGE) {
+            return None;
+        }
+        let front = Self { base: self.base, len, bytes };
+        // SAFETY: there are more than `len` elements.
+        self.base = unsafe { self.base.add(len) };
+        self.len -= len;
+        self.bytes -= bytes;
+        Some(front)
     }
 
     /// An element.
@@ -79,8 +128,14 @@ impl<T> Region<T> {
 impl<T> Drop for Region<T> {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours alone, of this length, and nobody can reach it any more.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes()) };
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
     }
+}
+
+/// Has the system back some pages, if they are mapped and it knows how (Linux 5.14).
+fn back(pages: Range<usize>) {
+    // SAFETY: this writes nothing, and so does no harm even if the pages have become somebody else's.
+    unsafe { libc::madvise(ptr::without_provenance_mut(pages.start), pages.len(), libc::MADV_POPULATE_WRITE) };
 }
 
 /// Whole pages: huge ones if there is at least one of them to fill, so that a small table stays small.
@@ -125,6 +180,8 @@ fn map(len: usize) -> io::Result<NonNull<libc::c_void>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     // SAFETY: zero is a number.
@@ -144,5 +201,66 @@ mod tests {
         }
         assert!(Region::<u64>::new(0).is_err());
         assert!(Region::<u64>::new(usize::MAX / 4).is_err());
+    }
+
+    /// How many of the pages of some elements are backed.
+    fn resident(region: &Region<u64>, elements: Range<usize>) -> usize {
+        let pages = region.pages(elements);
+        let mut states = vec![0_u8; pages.len() / PAGE];
+        let start = ptr::without_provenance_mut(pages.start);
+        // SAFETY: the pages are mapped, and the vector has a byte for each.
+        assert_eq!(unsafe { libc::mincore(start, pages.len(), states.as_mut_ptr()) }, 0);
+        states.iter().filter(|&&state| state & 1 != 0).count()
+    }
+
+    #[test]
+    fn backed_before_it_is_touched() {
+        let region = Region::<u64>::new(10 * 512).unwrap();
+        region.back(511..1024);
+        assert_eq!([resident(&region, 0..512), resident(&region, 512..1024), resident(&region, 1024..5120)], [1, 1, 0]);
+        region.back(5119..1 << 40);
+        assert_eq!((resident(&region, 4608..5120), resident(&region, 0..5120)), (1, 3));
+    }
+
+    #[test]
+    fn the_next_huge_page_is_backed_meanwhile() {
+        const HUGE: usize = HUGE_PAGE / 8;
+        let region = Region::<u64>::new(2 * HUGE + 1).unwrap();
+        (1..HUGE).for_each(|at| region.advance(at, at + 1));
+        assert_eq!(resident(&region, 0..3 * HUGE), 0);
+        for page in [1, 2] {
+            region.advance((page - 1) * HUGE, (page - 1) * HUGE + 1);
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while resident(&region, page * HUGE..(page + 1) * HUGE) == 0 {
+                assert!(Instant::now() < deadline, "nobody did it");
+                std::thread::yield_now();
+            }
+            assert_eq!(resident(&region, 0..HUGE), 0);
+        }
+        region.advance(2 * HUGE, 2 * HUGE + 1);
+    }
+
+    #[test]
+    fn the_front_leaves() {
+        const HUGE: usize = HUGE_PAGE / 8;
+        let mut region = Region::<u64>::new(3 * HUGE - 5).unwrap();
+        for at in [0, HUGE, 3 * HUGE - 6] {
+            *region.get_mut(at).unwrap() = at as u64 + 1;
+        }
+        let front = region.split_front(HUGE).unwrap();
+        assert_eq!((front.get(0), front.get(HUGE), front.bytes()), (Some(&1), None, HUGE_PAGE));
+        drop(front);
+        assert_eq!(
+            (region.len(), region.bytes(), region.get(0)),
+            (2 * HUGE - 5, 2 * HUGE_PAGE, Some(&(HUGE as u64 + 1)))
+        );
+        for len in [0, 512, 2 * HUGE - 5, 2 * HUGE] {
+            assert!(region.split_front(len).is_none());
+        }
+        drop(region.split_front(HUGE));
+        assert_eq!(
+            (region.len(), region.bytes(), region.get(HUGE - 6)),
+            (HUGE - 5, HUGE_PAGE, Some(&(3 * HUGE as u64 - 5)))
+        );
     }
 }

@@ -36,6 +36,7 @@ impl<T: Copy> Slab<T> {
     pub fn push(&mut self, value: T) -> Option<usize> {
         let at = self.len;
         self.slots.get_mut(at)?.write(value);
+        self.slots.advance(at, at + 1);
         self.len = at + 1;
         Some(at)
     }

@@ -13,23 +13,21 @@
 //! One writer, no readers beside it. Values are not told apart: who looks up compares what they stand for.
 
 mod bucket;
+mod grow;
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::io;
 use std::ptr::NonNull;
 
 use bucket::{ALTERNATE, Bucket, Values};
-use millrace_engine::epoch;
+use grow::first_limit;
 
 use super::hash::Hash;
+use crate::ahead::{self, Pending};
 use crate::region::Region;
 
 /// Buckets of a new index.
 const FIRST: u32 = 64;
-/// Buckets up to which an index doubles.
-const SMALL: u32 = 1 << 14;
-/// Old buckets that move with an insertion.
-const STEP: u32 = 2;
 /// Entries without a place that an insertion may leave behind.
 const HOMELESS: usize = 64;
 
@@ -73,10 +71,12 @@ pub struct Index {
     /// Placement hashes below it have moved. Zero when nothing moves.
     frontier: u64,
     len: usize,
-    /// Growth begins above it.
+    /// From so many entries on something is to be done about growing.
     limit: usize,
     homeless: Vec<(u32, u32)>,
+    /// While it moves, without what has moved and was given up.
     current: Region<Bucket>,
+    ordered: Option<Pending<Bucket>>,
     grown: Option<Region<Bucket>>,
 }
 
@@ -111,21 +111,26 @@ const fn other((hash, value): (u32, u32)) -> (u32, u32) {
     (hash, value ^ ALTERNATE)
 }
 
-/// The most entries that `count` buckets take before they become more.
-const fn limit(count: u32) -> usize {
-    count as usize * bucket::WIDTH * 4 / 5
-}
-
 impl Index {
     /// An empty one, of 4 KiB.
     ///
     /// # Errors
     /// The system has no memory.
     pub fn new() -> io::Result<Self> {
+        ahead::start();
         let current = Region::new(FIRST as usize)?;
         let homeless = Vec::with_capacity(HOMELESS);
         let arrays = [Array::of(&current); 2];
-        Ok(Self { arrays, frontier: 0, len: 0, limit: limit(FIRST), homeless, current, grown: None })
+        Ok(Self {
+            arrays,
+            frontier: 0,
+            len: 0,
+            limit: first_limit(FIRST),
+            homeless,
+            current,
+            ordered: None,
+            grown: None,
+        })
     }
 
     /// The number of entries.
@@ -138,12 +143,6 @@ impl Index {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    /// Bytes of memory.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.current.bytes() + self.grown.as_ref().map_or(0, Region::bytes)
     }
 
     #[inline(always)]
@@ -306,65 +305,6 @@ impl Index {
                 moved
             })
         })
-    }
-
-    /// Begins to grow. If there is no memory for that, tries again later.
-    #[cold]
-    fn grow(&mut self) {
-        let count = self.current.len() as u32;
-        let more = if count < SMALL { count * 2 } else { count.saturating_add(count / 4) };
-        match Region::new(more as usize) {
-            Ok(grown) => {
-                self.arrays = [Array::of(&grown), Array::of(&self.current)];
-                self.grown = Some(grown);
-                self.limit = limit(more);
-            }
-            Err(_) => self.limit += self.limit / 64,
-        }
-    }
-
-    /// Moves a few buckets, and starts loading the next ones.
-    fn step(&mut self) {
-        let [grown, old] = self.arrays;
-        let next = ((self.frontier * u64::from(old.count)) >> 32) as u32;
-        let end = old.count.min(next + STEP);
-        for number in next..end {
-            self.move_bucket(old, number);
-        }
-        if end == old.count {
-            return self.finish();
-        }
-        for ahead in 0..STEP as usize {
-            // Wrapping: what lies behind the array is not read, and loading nothing does no harm.
-            fetch(old.base.as_ptr().wrapping_add(end as usize + ahead));
-        }
-        let start = grown.number(self.frontier as u32) as usize;
-        for ahead in 0..=STEP as usize + 1 {
-            fetch(grown.base.as_ptr().wrapping_add(start + ahead));
-        }
-    }
-
-    fn move_bucket(&mut self, old: Array, number: u32) {
-        // SAFETY: `number` is below the count, and the region is borrowed mutably by `self`.
-        let bucket = std::mem::take(unsafe { old.base.add(number as usize).as_mut() });
-        // The first hash of the next bucket, rounded up as scaling rounds down.
-        self.frontier = (u64::from(number + 1) << 32).div_ceil(u64::from(old.count));
-        for entry in bucket.entries().filter(|&(hash, _)| hash != 0) {
-            if !self.place(entry) {
-                let (hash, value) = if entry.1 & ALTERNATE == 0 { entry } else { other(entry) };
-                self.homeless.push((hash, value));
-            }
-        }
-    }
-
-    #[cold]
-    fn finish(&mut self) {
-        if let Some(grown) = self.grown.take() {
-            self.arrays = [Array::of(&grown); 2];
-            self.frontier = 0;
-            epoch::domain().retire(std::mem::replace(&mut self.current, grown));
-        }
-        self.house();
     }
 }
 

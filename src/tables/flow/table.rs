@@ -149,12 +149,17 @@ impl FlowTable {
             return Err(InsertError::Full);
         }
         let Some(slot) = self.flows.get_mut(id as usize) else { return Err(InsertError::Full) };
-        if self.free != 0 {
-            self.free = slot.next_free();
-        } else {
+        let fresh = self.free == 0;
+        if fresh {
             self.unused += 1;
+        } else {
+            self.free = slot.next_free();
         }
         *slot = flow;
+        if fresh {
+            self.flows.advance(id as usize - 1, id as usize);
+            self.wheels.advance(id);
+        }
         self.len += 1;
         self.by_state[new.state as usize & 7] += 1;
         self.by_protocol[usize::from(new.protocol)] += 1;

@@ -112,6 +112,12 @@ impl Wheels {
     /// Bytes that do not depend on the number of flows, and bytes that each flow takes.
     pub const MEMORY: (usize, usize) = (2 * (size_of::<Wheel>() + SLOTS as usize * 8), size_of::<Links>());
 
+    /// To be called with each number that is used for the first time; see [`Region::advance`].
+    #[inline(always)]
+    pub fn advance(&self, id: FlowId) {
+        self.links.advance(id as usize - 1, id as usize);
+    }
+
     fn link(&mut self, id: FlowId) -> &mut Links {
         debug_assert!(id > 0 && (id as usize) < self.links.len());
         // SAFETY: the table hands out numbers from 1 to the `max` that there are links for, and nothing else gets into the lists.
