@@ -209,11 +209,11 @@ impl State {
     }
 }
 
-/// From outside only a SYN begins a connection: anything else is late, or looks for one.
+/// From outside only a SYN begins a connection: anything else is late, or looks for one. So is a later fragment, whose first didn't.
 fn check_syn(packet: &Opening) -> Result<(), Refusal> {
     let begins = |flags: TcpFlags| flags.contains(TcpFlags::SYN) && !flags.contains(TcpFlags::ACK);
-    match &packet.tcp {
-        Some(tcp) if packet.key.protocol == TCP && !begins(tcp.flags) => Err(Refusal::NotSyn),
+    match packet.tcp.is_some_and(|tcp| begins(tcp.flags)) {
+        false if packet.key.protocol == TCP => Err(Refusal::NotSyn),
         _ => Ok(()),
     }
 }
