@@ -3,7 +3,8 @@
 //! Reads: marks. Writes: marks.
 
 use crate::icmp::error::Reason;
-use crate::nat44::{Nat44, external_view, in2out};
+use crate::nat44::rules::Rules;
+use crate::nat44::{Nat44, external_view, in2out, is_echo_request};
 use crate::{icmp, ip4, marks};
 use millrace_engine::node::NoTrace;
 use millrace_engine::{Ctx, Feature, Node, NodeName, Packet, counters, edges};
@@ -50,12 +51,11 @@ impl Node for Hairpin {
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let Some(&header) = packet.header::<Ipv4>() else { return cx.drop(Count::Short) };
         let rules = self.nat.rules(&cx.guard());
-        let behind = rules.external(header.dst()).is_some()
-            && match external_view(packet) {
-                // A fragment's ports are not known yet: it goes with those that have some.
-                None => header.is_fragment(),
-                Some((view, protocol)) => rules.in_use(view.destination(), protocol, view.destination_port()),
-            };
+        let behind = match header.is_fragment() {
+            // All fragments of a datagram go one way: nat44-in2out-slowpath decides when their ports are known.
+            true => rules.external(header.dst()).is_some(),
+            false => is_behind(rules, packet),
+        };
         if !behind {
             return cx.next_feature(packet);
         }
@@ -68,5 +68,16 @@ impl Node for Hairpin {
         cx.count(Count::Hairpin);
         packet.meta.marks |= marks::HAIRPIN;
         Next::In2out
+    }
+}
+
+/// Whether somebody inside has the endpoint that a packet is for.
+fn is_behind(rules: &Rules, packet: &Packet<'_>) -> bool {
+    let Some((view, protocol)) = external_view(packet) else { return false };
+    let (external, port) = (view.destination(), view.destination_port());
+    match is_echo_request(packet) {
+        // Nobody asks who has asked something himself: the identifier is that of another's request.
+        true => rules.is_static((external, port), protocol),
+        false => rules.in_use(external, protocol, port),
     }
 }

@@ -122,8 +122,7 @@ impl Node for In2out {
 /// Whether the flows of the packet's source live on this worker.
 #[inline(always)]
 fn is_here(rules: &Rules, packet: &Packet<'_>, cx: &Ctx<'_, In2out>) -> bool {
-    rules.workers() == 1
-        || packet.header::<Ipv4>().is_some_and(|header| rules.host_worker(header.src()) == cx.worker())
+    rules.workers() == 1 || packet.header::<Ipv4>().is_some_and(|header| rules.host_worker(header.src()) == cx.worker())
 }
 
 /// Whether ip4-rewrite will let the packet pass: an error about it has to quote what the inside host sent.
@@ -146,8 +145,12 @@ impl In2out {
         let rules = self.nat.rules(&cx.guard());
         let packet_marks = packet.meta.marks;
         if packet_marks & marks::OWN != 0 {
-            // What the router's own errors quote may have to be translated; they are from nobody's inside address.
-            return if is_icmp_error(packet) { Next::Slowpath } else { cx.next_feature(packet) };
+            // They are from nobody's inside address, but what the router's errors quote may have to be translated.
+            return match is_icmp_error(packet) {
+                true => Next::Slowpath,
+                false if packet_marks & marks::HAIRPIN != 0 => Next::Out2in,
+                false => cx.next_feature(packet),
+            };
         }
         if packet_marks & marks::NATTED != 0 || !rules.role(packet.meta.rx_interface).inside() {
             return cx.next_feature(packet);

@@ -5,7 +5,8 @@
 use crate::forwarding::Forwarding;
 use crate::icmp::error::Reason;
 use crate::nat44::in2out::goes_on;
-use crate::nat44::parse::{Kind, Malformed, Parsed, parse};
+use crate::nat44::parse::{Fragment, Kind, Malformed, Parsed, parse};
+use crate::nat44::rules::Rules;
 use crate::nat44::state::{Opening, Refusal};
 use crate::nat44::{EXPIRE_AT_ONCE, Nat44, State, icmp as quotes, mss, out2in, rewrite, track};
 use crate::{icmp, ip4, marks};
@@ -17,10 +18,11 @@ use std::fmt;
 pub const NAME: NodeName = NodeName::new("nat44-in2out-slowpath");
 
 edges! {
-    /// On along the arc of nat44-in2out; an error to the sender.
+    /// On along the arc of nat44-in2out, or that of nat44-hairpin; an error to the sender.
     pub enum Next {
         Rewrite => ip4::rewrite::NAME,
         Out2in => out2in::NAME,
+        Local => ip4::local_end::NAME,
         IcmpError => icmp::error::NAME,
     }
 }
@@ -96,6 +98,10 @@ impl Node for In2outSlowpath {
             return self.error(packet, &parsed, next, cx);
         }
         let rules = self.nat.rules(&cx.guard());
+        if packet.meta.marks & marks::HAIRPIN != 0 && parsed.fragment != Fragment::No && !is_behind(rules, &parsed) {
+            packet.meta.marks &= !(marks::HAIRPIN | marks::PORTS_KNOWN);
+            return Next::Local;
+        }
         let Some(mut state) = self.state.get() else { return cx.drop(Count::Busy) };
         let state = &mut *state;
         let now = Ticks::from_nanos(cx.now());
@@ -177,6 +183,15 @@ impl In2outSlowpath {
         cx.count(Count::Translated);
         next
     }
+}
+
+/// Whether somebody inside has the endpoint that a fragment is for, whose ports are known by now.
+fn is_behind(rules: &Rules, parsed: &Parsed) -> bool {
+    let port = match parsed.kind {
+        Kind::Query => parsed.view.source_port(),
+        _ => parsed.view.destination_port(),
+    };
+    rules.in_use(parsed.view.destination(), parsed.protocol.0, port)
 }
 
 fn cause(malformed: Malformed) -> Count {

@@ -19,8 +19,6 @@ pub mod in2out;
 pub mod in2out_slowpath;
 pub mod inside_guard;
 pub mod log;
-#[cfg(test)]
-mod model;
 pub mod mss;
 pub mod out2in;
 pub mod out2in_slowpath;
@@ -39,7 +37,7 @@ use log::NatLog;
 use millrace_engine::epoch::{Guard, Published, domain};
 use millrace_engine::{Graph, Local, Packet, Waker};
 use millrace_tables::flow::{FlowId, FlowTable, Side, State as FlowState, Ticks, View};
-use millrace_wire::{FromBytes, Icmp4, IpProtocol, Ipv4};
+use millrace_wire::{FromBytes, Icmp4, Icmp4Type, IpProtocol, Ipv4};
 use parse::{Kind, Parsed, parse};
 use ports::ExternalPorts;
 use rules::{Rules, Spec};
@@ -125,13 +123,19 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding, nat: &Nat44) {
     graph.node(|_| reass::In2outReass::default()).node(|_| reass::Out2inReass::default());
 }
 
-/// Whether a packet is an ICMP error.
+/// The type of an ICMP message; none of other packets.
+fn icmp_kind(packet: &Packet<'_>) -> Option<Icmp4Type> {
+    let header = packet.header::<Ipv4>().filter(|header| header.protocol() == IpProtocol::ICMP)?;
+    let (message, _) = Icmp4::ref_from_prefix(packet.data().get(header.header_len()..)?).ok()?;
+    Some(message.kind())
+}
+
 fn is_icmp_error(packet: &Packet<'_>) -> bool {
-    let Some(header) = packet.header::<Ipv4>().filter(|header| header.protocol() == IpProtocol::ICMP) else {
-        return false;
-    };
-    let message = packet.data().get(header.header_len()..).and_then(|bytes| Icmp4::ref_from_prefix(bytes).ok());
-    message.is_some_and(|(message, _)| message.kind().is_error())
+    icmp_kind(packet).is_some_and(Icmp4Type::is_error)
+}
+
+fn is_echo_request(packet: &Packet<'_>) -> bool {
+    icmp_kind(packet) == Some(Icmp4Type::ECHO_REQUEST)
 }
 
 /// The view and protocol by which a packet to an external address finds its session; of an ICMP error those of the packet that it

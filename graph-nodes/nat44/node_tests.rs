@@ -25,10 +25,7 @@ fn spec() -> Spec {
         inside: vec![LAN],
         outside: vec![Outside { interface: WAN, table: 0, addresses: vec![WAN_IP.into()] }],
         pool: Pool::Addresses(vec![POOL.into()]),
-        exempt: vec![Exempt {
-            source: "192.168.1.0/24".parse().unwrap(),
-            destination: "10.8.0.0/16".parse().unwrap(),
-        }],
+        exempt: vec![Exempt { source: "192.168.1.0/24".parse().unwrap(), destination: "10.8.0.0/16".parse().unwrap() }],
         ..Spec::default()
     }
 }
@@ -269,6 +266,13 @@ fn hairpin() {
     let nobody = broken(packet.clone(), |packet| packet[22..24].copy_from_slice(&[1, 1]));
     assert_eq!(fate(&run(&mut bench, &nobody, LAN, 0)), ("ip4-local-end-of-arc", &[][..]));
     assert_eq!(fate(&run(&mut bench, &udp(HOST, LAN_IP), LAN, 0)), ("ip4-local-end-of-arc", &[][..]));
+    // Fragments go together, and come back from there when nobody has the port.
+    let first = broken(nobody, |packet| packet[6] = 0x20);
+    assert_eq!(run(&mut bench, &first, LAN, 0).packets[0].next, "nat44-in2out");
+    let outcome = run(&mut nodes.out_slow, &first, LAN, marks::HAIRPIN | marks::PORTS_KNOWN);
+    assert_eq!((fate(&outcome), outcome.packets[0].marks), (("ip4-local-end-of-arc", &[][..]), 0));
+    let own = run(&mut nodes.out, &packet, LAN, marks::HAIRPIN | marks::OWN);
+    assert_eq!(fate(&own), ("nat44-out2in", &[][..]), "the router's answer to somebody behind it");
     let expired = broken(packet, |packet| packet[8] = 1);
     assert_eq!(fate(&run(&mut bench, &expired, LAN, 0)), ("icmp4-error", &[("time to live ran out", 1)][..]));
 }
@@ -350,9 +354,8 @@ fn fragments_wait_for_their_ports() {
 fn packets_find_their_worker() {
     let mut nodes = nodes_of(2, &spec());
     let guard_of = domain().register();
-    let homes: Vec<usize> = (0..20)
-        .map(|n| nodes.nat.rules(&guard_of.guard()).host_worker([192, 168, 1, n].into()))
-        .collect();
+    let homes: Vec<usize> =
+        (0..20).map(|n| nodes.nat.rules(&guard_of.guard()).host_worker([192, 168, 1, n].into())).collect();
     assert!(homes.contains(&0) && homes.contains(&1));
     for (n, home) in homes.iter().enumerate() {
         let packet = udp([192, 168, 1, n as u8], SERVER);
@@ -382,10 +385,7 @@ fn trace() {
         (meta.rx_interface, meta.tx_interface, meta.adjacency) = (LAN, WAN, TO_PEER);
     };
     let (_, text) = nodes.out_slow.traced(&udp(HOST, SERVER), to_wan);
-    assert_eq!(
-        text,
-        "flow 1 192.168.1.10:40000 -> 198.51.100.7:7 as 203.0.113.100:40000 -> 198.51.100.7:7"
-    );
+    assert_eq!(text, "flow 1 192.168.1.10:40000 -> 198.51.100.7:7 as 203.0.113.100:40000 -> 198.51.100.7:7");
     assert_eq!(nodes.out.traced(&udp(HOST, SERVER), to_wan).1, "flow 1");
     assert_eq!(nodes.back.traced(&udp(SERVER, POOL), |_| {}).1, "no flow");
 }
