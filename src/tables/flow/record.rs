@@ -5,7 +5,7 @@ use millrace_wire::checksum::Delta;
 use super::state::{ICMP, State, TCP, UDP};
 use super::tcp::{TcpSegment, Tracking};
 use super::time::Ticks;
-use super::view::{Key, Side, View};
+use super::view::{Key, Side, View, Words};
 use crate::region::Zeroed;
 
 /// Who made a flow.
@@ -67,6 +67,7 @@ const OPENER: u32 = 6;
 const PACKETS: u32 = 16;
 
 impl Flow {
+    #[inline]
     pub(super) fn new(new: &NewFlow, now: Ticks) -> Self {
         let [inside, outside] = new.views;
         let outside = outside.swapped();
@@ -166,14 +167,26 @@ impl Flow {
         self.table
     }
 
+    #[inline(always)]
+    pub(super) const fn words(&self, side: Side) -> Words {
+        let table = match side {
+            Side::Inside => self.table,
+            Side::Outside => 0,
+        };
+        self.views[side as usize].words(self.protocol, table)
+    }
+
     /// Whether a packet from `side` with this key belongs to the flow.
     #[inline(always)]
     #[must_use]
     pub const fn matches(&self, side: Side, key: &Key) -> bool {
-        let (addresses, ports) = self.views[side as usize].words();
-        let (other_addresses, other_ports) = key.view.words();
-        let rest = self.key(side).rest();
-        (addresses ^ other_addresses) | ((ports ^ other_ports) | (rest ^ key.rest())) as u64 == 0
+        self.has(side, key.words())
+    }
+
+    #[inline(always)]
+    pub(super) const fn has(&self, side: Side, key: Words) -> bool {
+        let own = self.words(side);
+        (own.0 ^ key.0) | (own.1 ^ key.1) == 0
     }
 
     /// What translating a packet from `side` does to its IP header's checksum. The two sides' are inverse.

@@ -8,7 +8,7 @@ use super::index::Index;
 use super::record::{Flow, NewFlow};
 use super::state::{Spans, State, Timeouts};
 use super::time::Ticks;
-use super::view::{Key, Side};
+use super::view::{Key, Side, Words};
 use super::wheel::{Class, FlowId, Wheels};
 use crate::region::Region;
 
@@ -75,8 +75,12 @@ impl FlowTable {
     #[inline(always)]
     #[must_use]
     pub const fn hash(&self, key: &Key) -> Hash {
-        let (addresses, ports) = key.view.words();
-        self.seed.hash(addresses, ports as u64 | (key.rest() as u64) << 32)
+        self.hash_of(key.words())
+    }
+
+    #[inline(always)]
+    const fn hash_of(&self, key: Words) -> Hash {
+        self.seed.hash(key.0, key.1)
     }
 
     /// Starts loading what [`candidate`](Self::candidate) reads.
@@ -118,7 +122,12 @@ impl FlowTable {
     #[inline]
     #[must_use]
     pub fn find(&self, side: Side, key: &Key, hash: Hash) -> Option<FlowId> {
-        self.index.iter(hash).find(|&id| self.get(id).is_some_and(|flow| flow.matches(side, key)))
+        self.find_words(side, key.words(), hash)
+    }
+
+    #[inline(always)]
+    fn find_words(&self, side: Side, key: Words, hash: Hash) -> Option<FlowId> {
+        self.index.iter(hash).find(|&id| self.get(id).is_some_and(|flow| flow.has(side, key)))
     }
 
     /// Adds a flow, found by packets from either side from now on.
@@ -126,9 +135,9 @@ impl FlowTable {
     /// # Errors
     /// There is one with one of its keys, or no room.
     pub fn insert(&mut self, new: &NewFlow, now: Ticks) -> Result<FlowId, InsertError> {
-        let flow = Flow::new(new, now);
-        let keys = [Side::Inside, Side::Outside].map(|side| (side, flow.key(side)));
-        let hashes = keys.map(|(_, key)| self.hash(&key));
+        let [inside, outside] = &new.views;
+        let (inside, outside) = (inside.words(new.protocol, new.table), outside.words(new.protocol, 0));
+        let hashes = [self.hash_of(inside), self.hash_of(outside)];
         for hash in hashes {
             self.index.prefetch(hash);
             self.index.prefetch_alternate(hash);
@@ -138,10 +147,9 @@ impl FlowTable {
             return Err(InsertError::Full);
         }
         self.prefetch_flow(id);
-        for ((side, key), hash) in keys.iter().zip(hashes) {
-            if let Some(id) = self.find(*side, key, hash) {
-                return Err(InsertError::Exists(id));
-            }
+        let exists = self.find_words(Side::Inside, inside, hashes[0]);
+        if let Some(id) = exists.or_else(|| self.find_words(Side::Outside, outside, hashes[1])) {
+            return Err(InsertError::Exists(id));
         }
         self.index.insert(hashes[0], id).map_err(|_| InsertError::Full)?;
         if self.index.insert(hashes[1], id).is_err() {
@@ -155,7 +163,7 @@ impl FlowTable {
         } else {
             self.free = slot.next_free();
         }
-        *slot = flow;
+        *slot = Flow::new(new, now);
         if fresh {
             self.flows.advance(id as usize - 1, id as usize);
             self.wheels.advance(id);
@@ -163,7 +171,8 @@ impl FlowTable {
         self.len += 1;
         self.by_state[new.state as usize & 7] += 1;
         self.by_protocol[usize::from(new.protocol)] += 1;
-        self.wheels.file(id, class(&flow), self.deadline(&flow), now);
+        let deadline = now + self.spans.of(new.protocol, new.state);
+        self.wheels.file(id, class(new.protocol, new.state), deadline, now);
         Ok(id)
     }
 
@@ -171,9 +180,9 @@ impl FlowTable {
     pub fn remove(&mut self, id: FlowId) -> Option<Flow> {
         let flow = *self.get(id)?;
         for side in [Side::Inside, Side::Outside] {
-            self.index.remove(self.hash(&flow.key(side)), id);
+            self.index.remove(self.hash_of(flow.words(side)), id);
         }
-        self.wheels.unfile(id, class(&flow));
+        self.wheels.unfile(id, class_of(&flow));
         *self.flows.get_mut(id as usize)? = Flow::free(self.free);
         self.free = id;
         self.len -= 1;
@@ -191,9 +200,9 @@ impl FlowTable {
         self.by_state[before.state() as usize & 7] -= 1;
         self.by_state[state as usize & 7] += 1;
         let sooner = self.span(&after).0 < self.span(&before).0;
-        if sooner || class(&before) != class(&after) {
-            self.wheels.unfile(id, class(&before));
-            self.wheels.file(id, class(&after), self.deadline(&after), now);
+        if sooner || class_of(&before) != class_of(&after) {
+            self.wheels.unfile(id, class_of(&before));
+            self.wheels.file(id, class_of(&after), self.deadline(&after), now);
         }
     }
 
@@ -234,8 +243,8 @@ impl FlowTable {
         let end = self.unused.min(from.saturating_add(budget as u32));
         for id in from..end {
             if let Some(&flow) = self.get(id) {
-                self.wheels.unfile(id, class(&flow));
-                self.wheels.file(id, class(&flow), self.deadline(&flow), now);
+                self.wheels.unfile(id, class_of(&flow));
+                self.wheels.file(id, class_of(&flow), self.deadline(&flow), now);
             }
         }
         self.refile = (end < self.unused).then_some(end);
@@ -278,8 +287,8 @@ impl FlowTable {
     #[inline]
     pub fn prefetch_removal(&self, id: FlowId) {
         if let Some(flow) = self.get(id) {
-            self.index.prefetch(self.hash(&flow.key(Side::Inside)));
-            self.index.prefetch(self.hash(&flow.key(Side::Outside)));
+            self.index.prefetch(self.hash_of(flow.words(Side::Inside)));
+            self.index.prefetch(self.hash_of(flow.words(Side::Outside)));
         }
     }
 
@@ -356,8 +365,13 @@ impl FlowTable {
     }
 }
 
-fn class(flow: &Flow) -> Class {
-    if flow.state().is_transitory(flow.protocol()) { Class::Transitory } else { Class::Kept }
+#[inline]
+fn class(protocol: u8, state: State) -> Class {
+    if state.is_transitory(protocol) { Class::Transitory } else { Class::Kept }
+}
+
+fn class_of(flow: &Flow) -> Class {
+    class(flow.protocol(), flow.state())
 }
 
 #[cfg(test)]

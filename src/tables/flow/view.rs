@@ -95,13 +95,18 @@ impl View {
         Self([e, f, g, h, a, b, c, d, k, l, i, j])
     }
 
-    /// Both addresses and both ports, as numbers to compare and to hash.
+    /// A key's view, protocol and table as numbers.
     #[inline(always)]
-    pub(super) const fn words(&self) -> (u64, u32) {
+    pub(super) const fn words(&self, protocol: u8, table: u16) -> Words {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = self.0;
-        (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes([i, j, k, l]))
+        let rest = (table as u64) << 32 | (protocol as u64) << 48;
+        Words(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes([i, j, k, l]) as u64 | rest)
     }
 }
+
+/// A [`Key`] in two registers, to compare and to hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Words(pub u64, pub u64);
 
 /// `192.0.2.1:1024 -> 198.51.100.7:53`
 impl fmt::Display for View {
@@ -129,10 +134,9 @@ pub struct Key {
 }
 
 impl Key {
-    /// Table and protocol in one number, as [`Flow`](super::Flow) has them.
     #[inline(always)]
-    pub(super) const fn rest(&self) -> u32 {
-        self.table as u32 | (self.protocol as u32) << 16
+    pub(super) const fn words(&self) -> Words {
+        self.view.words(self.protocol, self.table)
     }
 }
 
@@ -150,7 +154,7 @@ mod tests {
         assert_eq!(view.to_string(), "192.0.2.1:4660 -> 198.51.100.7:53");
         assert_eq!(view.swapped().to_string(), "198.51.100.7:53 -> 192.0.2.1:4660");
         assert_eq!(view.swapped().swapped(), view);
-        assert_eq!(view.words(), (0x0764_33c6_0102_00c0, 0x3500_3412));
+        assert_eq!(view.words(6, 0x7fff), Words(0x0764_33c6_0102_00c0, 0x0006_7fff_3500_3412));
     }
 
     #[test]
