@@ -1,5 +1,6 @@
 //! nat44-hairpin: packets from inside hosts to external addresses that other inside hosts are behind (RFC 4787 REQ-9): their source is
-//! translated as if they went out, then their destination as if they came in.
+//! translated as if they went out, then their destination as if they came in. And from servers to clients that they know by an address
+//! of the twice-NAT pool: the first of both changes source and destination.
 //! Reads: marks. Writes: marks.
 
 use crate::icmp::error::Reason;

@@ -159,19 +159,17 @@ impl Out2inSlowpath {
     }
 
     #[cold]
-    fn refused(
-        &self,
-        refusal: Refusal,
-        packet: &mut Packet<'_>,
-        parsed: &Parsed,
-        cx: &mut Ctx<'_, Self>,
-    ) -> Next {
+    fn refused(&self, refusal: Refusal, packet: &mut Packet<'_>, parsed: &Parsed, cx: &mut Ctx<'_, Self>) -> Next {
+        let (rules, destination) = (self.nat.rules(&cx.guard()), parsed.view.destination());
         match refusal {
             Refusal::SessionLimit => cx.drop(Count::SessionLimit),
             Refusal::HostLimit => cx.drop(Count::HostLimit),
             Refusal::NoPort | Refusal::NoPool => cx.drop(Count::NoPort),
-            // The router answers pings to its external addresses, and gets the answers to its own.
-            _ if for_the_router(packet, parsed, self.nat.rules(&cx.guard()).is_own(parsed.view.destination())) => {
+            // The router answers pings to its external addresses, and gets the answers to its own. What else is for an address that it
+            // shares with nobody is its own to answer, too.
+            _ if rules.is_the_routers_alone(destination)
+                || for_the_router(packet, parsed, rules.is_own(destination)) =>
+            {
                 cx.count(Count::Local);
                 Next::Lookup
             }

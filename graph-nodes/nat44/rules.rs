@@ -190,6 +190,12 @@ impl Rules {
         self.external(address).is_some_and(|external| external.own)
     }
 
+    /// Whether an outside interface has an address that inside hosts don't share.
+    #[must_use]
+    pub fn is_the_routers_alone(&self, address: Ipv4Addr) -> bool {
+        self.external(address).is_some_and(|external| external.own && !external.in_pool())
+    }
+
     /// An external address, one of the twice-NAT pool, or one that lately was one of those.
     #[inline]
     #[must_use]
@@ -262,10 +268,11 @@ impl Rules {
         }
     }
 
-    /// Whether an inside host is behind an external endpoint, by configuration or by a mapping of any worker.
+    /// Whether somebody is behind an external endpoint, by configuration or by a mapping of any worker: an inside host, or a client
+    /// that a server knows by an address of the twice-NAT pool.
     #[must_use]
     pub fn in_use(&self, external: Ipv4Addr, protocol: u8, port: u16) -> bool {
-        self.external(external).is_some_and(|found| {
+        self.any_external(external).is_some_and(|found| {
             found.mapped.find(protocol, port).is_some()
                 || found.ports().is_some_and(|ports| ports.in_use(protocol, port))
         })

@@ -54,60 +54,84 @@ impl Nat {
         self.router().run(&format!("config apply {}", file.display()));
     }
 
-    /// Sends packets into the lan and returns all that came of them on both sides.
+    /// Sends packets into the lan and returns all IPv4 packets that came of them, on both sides.
     #[track_caller]
     pub fn pass(&self, packets: &[Vec<u8>]) -> Seen {
         packets.iter().for_each(|packet| self.net.lan.send(&LAN.frame(packet)));
-        self.rest()
+        self.rest().without_arp()
     }
 
-    /// Sends packets into the wan and returns all that came of them on both sides.
+    /// Sends packets into the wan and returns all IPv4 packets that came of them, on both sides.
     #[track_caller]
     pub fn pass_back(&self, packets: &[Vec<u8>]) -> Seen {
         packets.iter().for_each(|packet| self.net.wan.send(&WAN.frame(packet)));
-        self.rest()
+        self.rest().without_arp()
     }
 
     /// Sends one packet into the lan, and returns the one that comes out of it in the wan.
     #[track_caller]
     pub fn out(&self, packet: &[u8]) -> Packet {
         let seen = self.pass(&[packet.to_vec()]);
-        only(&seen.wan, &seen.lan, "the wan")
+        self.only(&seen.wan, &seen.lan, "the wan")
     }
 
     /// Sends one packet into the wan, and returns the one that comes out of it in the lan.
     #[track_caller]
     pub fn back(&self, packet: &[u8]) -> Packet {
         let seen = self.pass_back(&[packet.to_vec()]);
-        only(&seen.lan, &seen.wan, "the lan")
+        self.only(&seen.lan, &seen.wan, "the lan")
+    }
+
+    /// The same as [`Nat::out`], byte for byte: the IPv4 packet as it is on the wire.
+    #[track_caller]
+    pub fn out_raw(&self, packet: &[u8]) -> Vec<u8> {
+        first_packet(self.pass(&[packet.to_vec()]).wan)
+    }
+
+    /// The same as [`Nat::back`], byte for byte: the IPv4 packet as it is on the wire.
+    #[track_caller]
+    pub fn back_raw(&self, packet: &[u8]) -> Vec<u8> {
+        first_packet(self.pass_back(&[packet.to_vec()]).lan)
     }
 
     /// Sends one packet into the lan, and returns what comes out of it there again: an answer, or by hairpin.
     #[track_caller]
     pub fn turn(&self, packet: &[u8]) -> Packet {
         let seen = self.pass(&[packet.to_vec()]);
-        only(&seen.lan, &seen.wan, "the lan")
+        self.only(&seen.lan, &seen.wan, "the lan")
     }
 
     /// Sends one packet into the wan, and returns the answer that comes out there again.
     #[track_caller]
     pub fn turn_back(&self, packet: &[u8]) -> Packet {
         let seen = self.pass_back(&[packet.to_vec()]);
-        only(&seen.wan, &seen.lan, "the wan")
+        self.only(&seen.wan, &seen.lan, "the wan")
     }
 
     /// Sends one packet into the lan, of which nothing must come.
     #[track_caller]
     pub fn dropped(&self, packet: &[u8]) {
-        let seen = self.pass(&[packet.to_vec()]);
-        assert!(seen.lan.is_empty() && seen.wan.is_empty(), "{:?}", seen.flows());
+        let seen = self.pass(&[packet.to_vec()]).flows();
+        assert!(seen.0.is_empty() && seen.1.is_empty(), "{seen:?}");
     }
 
     /// Sends one packet into the wan, of which nothing must come.
     #[track_caller]
     pub fn dropped_back(&self, packet: &[u8]) {
-        let seen = self.pass_back(&[packet.to_vec()]);
-        assert!(seen.lan.is_empty() && seen.wan.is_empty(), "{:?}", seen.flows());
+        let seen = self.pass_back(&[packet.to_vec()]).flows();
+        assert!(seen.0.is_empty() && seen.1.is_empty(), "{seen:?}");
+    }
+
+    #[track_caller]
+    fn only(&self, here: &[Vec<u8>], elsewhere: &[Vec<u8>], side: &str) -> Packet {
+        let read = |frames: &[Vec<u8>]| frames.iter().filter_map(|frame| Packet::of(frame)).collect::<Vec<_>>();
+        let (mut here, elsewhere) = (read(here), read(elsewhere));
+        if here.len() != 1 || !elsewhere.is_empty() {
+            let flows = |packets: &[Packet]| packets.iter().map(Packet::flow).collect::<Vec<_>>();
+            let (here, elsewhere, counts) = (flows(&here), flows(&elsewhere), self.router().ctl("show errors").stdout);
+            panic!("one packet should come out in {side}: {here:?}; none on the other side: {elsewhere:?}\n{counts}");
+        }
+        here.remove(0)
     }
 
     /// All that the router still had under way, on both sides. Pings to the router itself, from both sides in turn, tell
@@ -155,6 +179,13 @@ impl Nat {
 }
 
 impl Seen {
+    /// The same without the router's announcements and questions.
+    fn without_arp(mut self) -> Seen {
+        self.lan.retain(|frame| frames::ether_type(frame) != frames::ARP);
+        self.wan.retain(|frame| frames::ether_type(frame) != frames::ARP);
+        self
+    }
+
     /// What the IPv4 packets among the frames are, side by side: first of the lan, then of the wan.
     pub fn flows(&self) -> (Vec<String>, Vec<String>) {
         let flows =
@@ -173,18 +204,10 @@ impl Seen {
     }
 }
 
+/// The first packet among frames, without its link header.
 #[track_caller]
-fn only(here: &[Vec<u8>], elsewhere: &[Vec<u8>], side: &str) -> Packet {
-    let read = |frames: &[Vec<u8>]| frames.iter().filter_map(|frame| Packet::of(frame)).collect::<Vec<_>>();
-    let (mut here, elsewhere) = (read(here), read(elsewhere));
-    let shown = |packets: &[Packet]| packets.iter().map(Packet::flow).collect::<Vec<_>>();
-    assert!(
-        here.len() == 1 && elsewhere.is_empty(),
-        "one packet should come out in {side}: {:?}; and none on the other side: {:?}",
-        shown(&here),
-        shown(&elsewhere)
-    );
-    here.remove(0)
+fn first_packet(frames: Vec<Vec<u8>>) -> Vec<u8> {
+    frames.into_iter().next().expect("an IPv4 packet").split_off(14)
 }
 
 /// Pings the router from a side until it answers; what comes besides goes to `others`.

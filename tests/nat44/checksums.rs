@@ -80,7 +80,7 @@ fn incremental_updates_are_right_at_the_edges() {
         let sum = |packet: &[u8]| u16::from_be_bytes([packet[10], packet[11]]);
         packets.extend(ip.clone().find(|packet| sum(packet) == edge));
     }
-    assert!(packets.len() > 40, "{} packets", packets.len());
+    assert!(packets.len() >= 40, "{} packets", packets.len());
     for packet in &packets {
         let seen = nat.out(packet);
         let (ip, body) = frames::ip4_packet(packet).expect("a packet");

@@ -51,7 +51,8 @@ fn replies_of_strangers() {
 /// RFC 4787 REQ-8, RFC 5382 REQ-4: what nobody asked for is dropped in silence, and counted.
 #[test]
 fn unsolicited_packets_are_dropped_and_counted() {
-    let nat = Nat::start("pool: [203.0.113.2, 203.0.113.3]");
+    let mapping = "{protocol: tcp, external: '203.0.113.3:80', internal: '192.168.1.11:80'}";
+    let nat = Nat::start(&format!("pool: [203.0.113.2], static-mappings: [{mapping}]"));
     nat.out(&l4::udp(INSIDE, "198.51.100.1:53", b"hello"));
     let packets = [
         l4::udp("198.51.100.1:53", "203.0.113.2:5001", b"!"),

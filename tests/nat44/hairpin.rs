@@ -74,10 +74,9 @@ fn to_a_one_to_one_mapping() {
 fn errors_about_hairpinned_packets() {
     let forward = "{protocol: udp, external: '203.0.113.2:53', internal: '192.168.1.11:53'}";
     let nat = Nat::start(&format!("pool: [203.0.113.2], static-mappings: [{forward}]"));
-    let seen = nat.pass(&[l4::udp(A, "203.0.113.2:53", b"?")]).lan;
     // The server has no such service and says so, quoting what it got.
-    let got = &seen[0][14..];
-    let error = nat.turn(&l4::error([192, 168, 1, 11], [203, 0, 113, 2], (3, 3), [0; 4], got));
+    let got = nat.pass(&[l4::udp(A, "203.0.113.2:53", b"?")]).lan.remove(0).split_off(14);
+    let error = nat.turn(&l4::error([192, 168, 1, 11], [203, 0, 113, 2], (3, 3), [0; 4], &got));
     assert_eq!((error.icmp_kind(), error.ip.destination), ((3, 3), [192, 168, 1, 10]));
     assert_eq!(error.ip.source, [203, 0, 113, 2], "it comes from whom it was sent to");
     assert_eq!(error.quoted().flow(), format!("udp {A} > 203.0.113.2:53"));

@@ -37,7 +37,7 @@ fn every_error_finds_its_host() {
         l4::echo(INSIDE, remote(1), 1, b"ping"),
     ];
     for packet in packets {
-        let out = nat.pass(std::slice::from_ref(&packet)).wan.remove(0).split_off(14);
+        let out = nat.out_raw(&packet);
         for (kind, rest) in ERRORS {
             for from in [HOP, remote(1)] {
                 let error = nat.back(&l4::error(from, [203, 0, 113, 2], kind, rest, &out));
@@ -58,7 +58,7 @@ fn every_error_finds_its_host() {
 fn short_quotes_are_enough() {
     let nat = Nat::start("pool: [203.0.113.2]");
     for packet in [l4::udp(INSIDE, REMOTE, b"data"), l4::tcp(INSIDE, REMOTE, &segment("S", 1, 0))] {
-        let out = nat.pass(std::slice::from_ref(&packet)).wan.remove(0).split_off(14);
+        let out = nat.out_raw(&packet);
         let error = nat.back(&l4::error(HOP, [203, 0, 113, 2], (11, 0), [0; 4], &out[..28]));
         assert_eq!(error.data[12..24], packet[12..24], "addresses and ports as the host sent them");
         assert_eq!(error.data[24..28], packet[24..28]);
@@ -76,7 +76,7 @@ fn short_quotes_are_enough() {
 fn which_checksums_matter() {
     let nat = Nat::start("pool: [203.0.113.2]");
     let packet = l4::udp(INSIDE, REMOTE, b"data");
-    let out = nat.pass(std::slice::from_ref(&packet)).wan.remove(0).split_off(14);
+    let out = nat.out_raw(&packet);
     let mut wrong = l4::error(HOP, [203, 0, 113, 2], (3, 3), [0; 4], &out);
     wrong[23] ^= 1;
     let before = nat.refusals("");
@@ -117,7 +117,7 @@ fn errors_about_nothing_are_dropped() {
 fn errors_leave_the_session_alone() {
     let nat = Nat::start("pool: [203.0.113.2]");
     let mut connection = Connection::open(&nat, INSIDE, "198.51.100.1:80");
-    let out = nat.pass(&[l4::udp(INSIDE, REMOTE, b"data")]).wan.remove(0).split_off(14);
+    let out = nat.out_raw(&l4::udp(INSIDE, REMOTE, b"data"));
     let quoted = l4::tcp(&connection.outside, "198.51.100.1:80", &segment("A", 1001, 9001));
     let before = nat.session_lines();
     assert_eq!(before.len(), 2);
@@ -135,7 +135,7 @@ fn errors_leave_the_session_alone() {
 #[test]
 fn errors_do_not_refresh() {
     let nat = Nat::start("pool: [203.0.113.2], timeouts: {udp: 3s}");
-    let out = nat.pass(&[l4::udp(INSIDE, REMOTE, b"data")]).wan.remove(0).split_off(14);
+    let out = nat.out_raw(&l4::udp(INSIDE, REMOTE, b"data"));
     harness::eventually("the session expires under errors", || {
         nat.pass_back(&[l4::error(HOP, [203, 0, 113, 2], (3, 3), [0; 4], &out)]);
         nat.sessions().is_empty().then_some(())

@@ -15,7 +15,7 @@ fn a_hosts_error_goes_out_translated() {
     nat.out(&l4::udp(INSIDE, REMOTE, b"?"));
     nat.out(&l4::tcp(INSIDE, REMOTE, &segment("S", 1, 0)));
     for packet in [l4::udp(REMOTE, OUTSIDE, b"an answer"), l4::tcp(REMOTE, OUTSIDE, &segment("SA", 1, 2))] {
-        let got = nat.pass_back(std::slice::from_ref(&packet)).lan.remove(0).split_off(14);
+        let got = nat.back_raw(&packet);
         let error = nat.out(&l4::error([192, 168, 1, 10], remote(1), (3, 3), [0; 4], &got));
         assert_eq!((error.icmp_kind(), error.ip.source, error.ip.destination), ((3, 3), [203, 0, 113, 2], remote(1)));
         let (quoted, mut sent) = (error.quoted(), l4::Packet::read(&packet));
@@ -31,7 +31,7 @@ fn an_inner_routers_error_goes_out_translated() {
     let nat = Nat::start("pool: [203.0.113.2]");
     nat.out(&l4::udp(INSIDE, REMOTE, b"?"));
     let packet = l4::udp(REMOTE, OUTSIDE, b"an answer");
-    let got = nat.pass_back(std::slice::from_ref(&packet)).lan.remove(0).split_off(14);
+    let got = nat.back_raw(&packet);
     let error = nat.out(&l4::error([192, 168, 1, 13], remote(1), (11, 0), [0; 4], &got));
     assert_eq!((error.icmp_kind(), error.ip.source), ((11, 0), [203, 0, 113, 2]));
     assert_eq!(error.quoted().flow(), format!("udp {REMOTE} > {OUTSIDE}"));

@@ -14,7 +14,7 @@ fn flood(nat: &Nat, packets: impl IntoIterator<Item = Vec<u8>>) -> (usize, usize
     for some in packets.chunks(200) {
         some.iter().for_each(|packet| nat.net.lan.send(&LAN.frame(packet)));
         let seen = nat.rest();
-        out += seen.wan.len();
+        out += seen.wan_packets().len();
         errors += seen.lan_packets().iter().filter(|packet| packet.icmp_kind() == (3, 13)).count();
     }
     (out, errors)
@@ -24,28 +24,32 @@ fn hosts(count: u32) -> impl Iterator<Item = String> {
     (0..count).map(|number| format!("10.7.{}.{}", number / 250, number % 250 + 1))
 }
 
-/// All ports below 1024 of the only address are given out: who asks next is refused, told so (RFC 5508 REQ-8) and counted;
-/// who has one keeps it.
+/// All ports of the only address are given out, those below 1024 first to who asks for such: who asks next is refused, told so
+/// (RFC 5508 REQ-8) and counted; who has one keeps it.
 #[test]
 fn ports_run_out() {
-    let nat = Nat::start("pool: [203.0.113.2], filtering: endpoint-independent");
+    // A static mapping takes most of them, so that there are 1023 and 1000 left.
+    let taken = "{protocol: udp, external: '203.0.113.2:2024-65535', internal: '192.168.1.13:2024-65535'}";
+    let nat = Nat::start(&format!("pool: [203.0.113.2], static-mappings: [{taken}]"));
     let mut connection = Connection::open(&nat, "192.168.1.10:500", "198.51.100.1:80");
-    let ask = |host: String| l4::udp(&format!("{host}:500"), REMOTE, b"?");
-    let (out, errors) = flood(&nat, hosts(1500).map(ask));
-    assert!((500..=1023).contains(&out), "{out} of 1500 hosts got a port below 1024");
-    assert!(errors > 0, "RFC 5508 REQ-8");
-    assert_eq!(nat.router().errors("nat44-in2out-slowpath", "no free port"), 1500 - out as u64);
-    // Others, above 1024, are not concerned; nor are the sessions there are.
+    let ask = |port: u16| move |host: String| l4::udp(&format!("{host}:{port}"), REMOTE, b"?");
+    assert_eq!(flood(&nat, hosts(1000).map(ask(5000))), (1000, 0));
+    let (out, errors) = flood(&nat, hosts(100).map(ask(5001)));
+    assert_eq!((out, errors > 0), (0, true), "RFC 4787 REQ-3a: ports below 1024 are not for them");
+    assert_eq!(nat.router().errors("nat44-in2out-slowpath", "no free port"), 100);
+    assert_eq!(flood(&nat, hosts(1100).map(ask(500))).0, 1023);
+    assert_eq!(nat.router().errors("nat44-in2out-slowpath", "no free port"), 177);
+    assert_eq!(nat.router().json("show nat44 summary")["ports_used"], 2024, "and the one of TCP");
+    // The sessions there are, are not concerned, nor is another protocol.
     connection.send("PA", b"on");
     connection.receive("PA", b"and on");
-    let (out, _) = flood(&nat, hosts(100).map(|host| l4::udp(&format!("{host}:5000"), REMOTE, b"?")));
-    assert_eq!(out, 100);
-    assert_eq!(flood(&nat, hosts(20).map(ask)).0, 20, "who has a port keeps it");
-    // When they are given back, they are there again, quarantined or not (RFC 6888 REQ-8: used early when nothing else is
-    // free).
+    assert_eq!(flood(&nat, hosts(20).map(ask(5000))).0, 20, "who has a port keeps it");
+    let (out, _) = flood(&nat, hosts(20).map(|host| l4::tcp(&format!("{host}:500"), REMOTE, &segment("S", 1, 0))));
+    assert_eq!(out, 20);
+    // When they are given back, they are there again; though not at their best: quarantine ends early when nothing else is
+    // free (RFC 6888 REQ-8).
     nat.router().run("nat44 sessions clear protocol udp");
-    let (out, _) = flood(&nat, hosts(300).map(|host| l4::udp(&format!("{host}:501"), REMOTE, b"?")));
-    assert_eq!(out, 300);
+    assert_eq!(flood(&nat, hosts(2100).map(ask(500))).0, 2023);
     connection.send("PA", b"still");
 }
 

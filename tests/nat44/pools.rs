@@ -65,6 +65,7 @@ fn the_interfaces_address_changes() {
     });
     // Both at once: the first address is the primary one.
     nat.router().run("address add 203.0.113.1/24 interface wan");
+    nat.rest();
     assert_eq!(nat.back(&l4::udp(REMOTE, "203.0.113.7:5000", b"!")).destination(), INSIDE);
 }
 
