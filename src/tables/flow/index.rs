@@ -55,6 +55,13 @@ impl Array {
         ((hash as u64 * self.count as u64) >> 32) as u32
     }
 
+    /// The bucket of a number, if there is one.
+    #[inline(always)]
+    fn at(self, number: u32) -> Option<NonNull<Bucket>> {
+        // SAFETY: a number below `count` is within the array.
+        (number < self.count).then(|| unsafe { self.base.add(number as usize) })
+    }
+
     /// Points to one of the `count` buckets.
     #[inline(always)]
     const fn bucket(self, hash: u32) -> NonNull<Bucket> {

@@ -53,13 +53,15 @@ fn after(steps: &[&[Step]]) -> Connection {
     connection
 }
 
-/// Each row: what happened, and then segment by segment what the state is.
+/// What happened, and then segment by segment what the state is.
+type Row<'a> = (&'a str, &'a [&'a [Step]], &'a [(Side, u8, u32, u32, State)]);
+
 #[test]
 fn what_segments_make_of_a_flow() {
     let fin_inside: &[Step] = &[(Inside, FIN, 101, 101)];
     let fins: &[Step] = &[(Inside, FIN, 101, 101), (Outside, FIN, 101, 102)];
     let reset_inside: &[Step] = &[(Inside, RST, 101, 0)];
-    let table: &[(&str, &[&[Step]], &[(Side, u8, u32, u32, State)])] = &[
+    let table: &[Row] = &[
         (
             "RFC 5382 section 5: the handshake",
             &[],

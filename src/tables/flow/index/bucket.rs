@@ -28,6 +28,9 @@ unsafe impl Zeroed for Bucket {}
 pub struct Places(u32);
 
 impl Places {
+    /// Nowhere.
+    pub const NONE: Self = Self(0);
+
     #[inline(always)]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -87,10 +90,10 @@ impl Bucket {
         (self.hashes[at & (WIDTH - 1)], self.values[at & (WIDTH - 1)])
     }
 
-    /// All places, free ones as zeros.
-    pub fn entries(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
-        let Self { hashes, values } = *self;
-        hashes.into_iter().zip(values)
+    /// Where something is.
+    #[inline(always)]
+    pub fn used(&self) -> Places {
+        Places(self.free().0 ^ 0xffff)
     }
 
     /// Puts an entry there; zeros take one out.

@@ -2,7 +2,7 @@
 
 use millrace_engine::epoch;
 
-use super::bucket::{ALTERNATE, Bucket, WIDTH};
+use super::bucket::{ALTERNATE, Bucket, Places, WIDTH};
 use super::{Array, Index, fetch, other};
 use crate::ahead::Pending;
 use crate::region::{HUGE_PAGE, Region};
@@ -79,12 +79,12 @@ impl Index {
 
     /// Moves a few buckets, and starts loading the next ones.
     pub(super) fn step(&mut self) {
-        let [grown, old] = self.arrays;
+        let arrays @ [grown, old] = self.arrays;
         let before = grown.number(self.frontier as u32) as usize;
         let next = ((self.frontier * u64::from(old.count)) >> 32) as u32;
         let end = old.count.min(next + STEP);
         for number in next..end {
-            self.move_bucket(old, number);
+            self.move_bucket(arrays, number);
         }
         if end == old.count {
             return self.finish();
@@ -108,16 +108,26 @@ impl Index {
         }
     }
 
-    fn move_bucket(&mut self, old: Array, number: u32) {
+    fn move_bucket(&mut self, [grown, old]: [Array; 2], number: u32) {
         // SAFETY: `number` is below the count and has not moved, so that the bucket was not given up.
         let bucket = unsafe { old.base.add(number as usize).read() };
+        let first = grown.number(self.frontier as u32);
         // The first hash of the next bucket, rounded up as scaling rounds down. From here on nobody looks at the old bucket.
         self.frontier = (u64::from(number + 1) << 32).div_ceil(u64::from(old.count));
-        for entry in bucket.entries().filter(|&(hash, _)| hash != 0) {
-            if !self.place(entry) {
-                let (hash, value) = if entry.1 & ALTERNATE == 0 { entry } else { other(entry) };
-                self.homeless.push((hash, value));
+        // Its entries go to three new buckets at most. Where those have room is kept here: reading it where something has just been
+        // written takes long.
+        let mut free = free(grown, first);
+        for (hash, value) in bucket.used().map(|at| bucket.entry(at)) {
+            let new = grown.bucket(hash);
+            if let Some(at) = free.get_mut((grown.number(hash) - first) as usize).and_then(Places::next) {
+                // SAFETY: a bucket of the region that `self`, borrowed mutably, owns.
+                unsafe { (*new.as_ptr()).set(at, (hash, value)) };
+                continue;
             }
+            if !self.place((hash, value)) {
+                self.homeless.push(if value & ALTERNATE == 0 { (hash, value) } else { other((hash, value)) });
+            }
+            free = self::free(grown, first);
         }
     }
 
@@ -130,4 +140,13 @@ impl Index {
         }
         self.house();
     }
+}
+
+/// Where some buckets, from number `first` on, have room.
+fn free(array: Array, first: u32) -> [Places; 3] {
+    [0, 1, 2].map(|at| match array.at(first + at) {
+        // SAFETY: a bucket of the array, which nobody changes meanwhile.
+        Some(bucket) => unsafe { bucket.as_ref() }.free(),
+        None => Places::NONE,
+    })
 }
