@@ -8,8 +8,8 @@ use serde_json::Value;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-/// A router that translates, between raw wires. Stations .10 to .13 stand in the lan and share one hardware address;
-/// the default route leads to the station in the wan, which so speaks for every host of the Internet.
+/// A router that translates, between raw wires. Stations .10 to .13 stand in the lan and share one hardware address, and
+/// 10.0.0.0/8 is behind the first; the default route leads to the station in the wan, which so speaks for every host of the Internet.
 pub struct Nat {
     /// The router and the wires.
     pub net: Wires,
@@ -20,7 +20,8 @@ impl Nat {
     pub fn config(nat44: &str) -> String {
         let stations = [11, 12, 13]
             .map(|host| format!("  - {{interface: lan, address: 192.168.1.{host}, mac: '02:00:00:00:01:0a'}}\n"));
-        let (neighbors, routes) = (stations.concat(), "routes: [{to: 0.0.0.0/0, via: 203.0.113.10}]\n");
+        let routes = "routes: [{to: 0.0.0.0/0, via: 203.0.113.10}, {to: 10.0.0.0/8, via: 192.168.1.10}]\n";
+        let neighbors = stations.concat();
         format!("{}{neighbors}{routes}nat44: {{inside: [lan], outside: [wan], {nat44}}}\n", Wires::CONFIG)
     }
 
