@@ -241,6 +241,7 @@ fn mappings_are_told() {
 
 #[test]
 fn too_much_news_is_told_in_parts() {
+    let started = Instant::now();
     let mut router = start(&format!("{INTERFACES}{}", LOGGED.replace("rate: 100000", "rate: 10")));
     (0..2000).for_each(|n| open(&router, "192.168.1.10", 10_000 + n));
     router.pump();
@@ -248,7 +249,8 @@ fn too_much_news_is_told_in_parts() {
     assert_eq!((told.told + told.suppressed) as usize, EVENTS_AT_ONCE, "others have their turn");
     router.pump();
     let counts = router.nat44.log_counts().unwrap();
-    assert!((10..20).contains(&counts.told) && counts.told + counts.suppressed == 2000, "{counts:?}");
+    let most = 10 + 10 * (started.elapsed().as_secs() + 1);
+    assert!(counts.told >= 10 && counts.told <= most && counts.told + counts.suppressed == 2000, "{counts:?}");
     router.second();
     let last = router.events.newest(1).next().unwrap();
     assert_eq!(last.text, format!("{} events left out, more than 10 in a second", counts.suppressed));
