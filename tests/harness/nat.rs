@@ -181,7 +181,7 @@ impl Nat {
 
 impl Seen {
     /// The same without the router's announcements and questions.
-    fn without_arp(mut self) -> Seen {
+    pub fn without_arp(mut self) -> Seen {
         self.lan.retain(|frame| frames::ether_type(frame) != frames::ARP);
         self.wan.retain(|frame| frames::ether_type(frame) != frames::ARP);
         self

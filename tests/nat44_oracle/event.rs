@@ -29,7 +29,7 @@ type Make = Box<dyn Fn(&str) -> Vec<Vec<u8>>>;
 /// Packets sent by a station, one right after the other.
 pub struct Event {
     /// What it is, for messages.
-    pub name: String,
+    pub name: &'static str,
     /// Where they are sent.
     pub from: Where,
     /// The flow that they belong to.
@@ -45,13 +45,13 @@ impl std::fmt::Debug for Event {
 
 impl Event {
     /// Packets from inside.
-    pub fn out(name: &str, flow: Flow, packets: Vec<Vec<u8>>) -> Event {
-        Event { name: name.to_owned(), from: Where::Lan, flow, make: Box::new(move |_| packets.clone()) }
+    pub fn out(name: &'static str, flow: Flow, packets: Vec<Vec<u8>>) -> Event {
+        Event { name, from: Where::Lan, flow, make: Box::new(move |_| packets.clone()) }
     }
 
     /// Packets from outside, to the external end that the closure is given.
-    pub fn back(name: &str, flow: Flow, make: impl Fn(&str) -> Vec<Vec<u8>> + 'static) -> Event {
-        Event { name: name.to_owned(), from: Where::Wan, flow, make: Box::new(make) }
+    pub fn back(name: &'static str, flow: Flow, make: impl Fn(&str) -> Vec<Vec<u8>> + 'static) -> Event {
+        Event { name, from: Where::Wan, flow, make: Box::new(make) }
     }
 
     /// Its packets, for a side that gave this external port to the flow. None: the side knows nothing of the flow.

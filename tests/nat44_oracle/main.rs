@@ -21,16 +21,30 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Plays events on both sides; panics at the first that differs.
+/// Plays events on both sides; returns what came of those where the sides differ, for a person to read.
 #[track_caller]
-fn compare(millrace: &mut Side, linux: &mut Side, events: impl IntoIterator<Item = Event>) {
-    for (number, event) in events.into_iter().enumerate() {
+fn compare(millrace: &mut Side, linux: &mut Side, events: impl IntoIterator<Item = Event>) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    for event in events {
         let (ours, theirs) = (millrace.play(&event), linux.play(&event));
         if ours != theirs {
-            let lines = |lines: &[String]| lines.iter().map(|line| format!("\n    {line}")).collect::<String>();
-            let (ours, theirs) = (lines(&ours), lines(&theirs));
-            panic!("event {number}: {event:?}\n  Millrace:{ours}\n  Linux:{theirs}");
+            differences.push(Difference { event, ours, theirs });
         }
+    }
+    differences
+}
+
+/// What came of an event on each side.
+struct Difference {
+    event: Event,
+    ours: Vec<String>,
+    theirs: Vec<String>,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lines = |lines: &[String]| lines.iter().map(|line| format!("\n    {line}")).collect::<String>();
+        write!(f, "{:?}\n  Millrace:{}\n  Linux:{}", self.event, lines(&self.ours), lines(&self.theirs))
     }
 }
 
@@ -40,13 +54,25 @@ fn the_same_traffic() {
     let (seed, events) = (setting("MILLRACE_ORACLE_SEED", 4787), setting("MILLRACE_ORACLE_EVENTS", 1500));
     eprintln!("seed {seed}, {events} events");
     let traffic = traffic::Traffic::new(seed);
-    compare(&mut Side::millrace(), &mut Side::linux(), traffic.take(events as usize));
+    let differences = compare(&mut Side::millrace(), &mut Side::linux(), traffic.take(events as usize));
+    let shown: Vec<String> = differences.iter().take(5).map(Difference::to_string).collect();
+    assert!(shown.is_empty(), "{} of {events} events differ\n{}", differences.len(), shown.join("\n"));
 }
 
 /// Broken packets of every kind, out and in.
 #[test]
 fn malformed_packets() {
     let (mut millrace, mut linux) = (Side::millrace(), Side::linux());
-    compare(&mut millrace, &mut linux, traffic::opening());
-    compare(&mut millrace, &mut linux, malformed::events());
+    assert!(compare(&mut millrace, &mut linux, traffic::opening()).is_empty());
+    let differences = compare(&mut millrace, &mut linux, malformed::events());
+    let shown: Vec<String> = differences.iter().map(Difference::to_string).collect();
+    let broken: Vec<_> = differences.iter().map(|one| (one.event.name, one.ours.len(), one.theirs.len())).collect();
+    // Out and in.
+    let mut wanted: Vec<_> = differences::LEFT_TO_THE_RECEIVER.iter().flat_map(|one| [(*one, 1, 0); 2]).collect();
+    wanted.extend(differences::TOLD_BY_LINUX.map(|one| (one, 0, 1)));
+    let sorted = |mut of: Vec<(&'static str, usize, usize)>| {
+        of.sort_unstable();
+        of
+    };
+    assert_eq!(sorted(broken), sorted(wanted), "{}", shown.join("\n"));
 }

@@ -70,7 +70,7 @@ impl Side {
                 Where::Wan => self.nat.net.wan.send(&WAN.frame(&packet)),
             }
         }
-        let seen = self.nat.rest();
+        let seen = self.nat.rest().without_arp();
         if let (Some(flow), Some(port)) =
             (event.opens(), seen.wan.first().and_then(|frame| describe::source_port(frame)))
         {

@@ -283,7 +283,7 @@ impl Connection {
         }
     }
 
-    fn out(&mut self, name: &str, flags: &'static str, data: Vec<u8>) -> Event {
+    fn out(&mut self, name: &'static str, flags: &'static str, data: Vec<u8>) -> Event {
         let (from, to) = (self.flow.inside.to_string(), self.flow.remote.to_string());
         let ack = if flags == "S" { 0 } else { self.ack };
         let segment = Segment { flags, seq: self.seq, ack, options: &[], data: &data };
@@ -292,7 +292,7 @@ impl Connection {
         Event::out(name, self.flow, vec![packet])
     }
 
-    fn back(&mut self, name: &str, flags: &'static str, data: Vec<u8>) -> Event {
+    fn back(&mut self, name: &'static str, flags: &'static str, data: Vec<u8>) -> Event {
         let (from, seq, ack) = (self.flow.remote.to_string(), self.ack, self.seq);
         self.ack = self.ack.wrapping_add(counted(flags, &data));
         Event::back(name, self.flow, move |to| {
