@@ -64,6 +64,7 @@ struct Lane {
     /// Blocks that it owns, and those of them that have a free port.
     mine: [AtomicU64; WORDS],
     open: [AtomicU64; WORDS],
+    owned: AtomicU32,
     /// The queue of ports in quarantine, the oldest first; 0: none.
     head: AtomicU16,
     tail: AtomicU16,
@@ -143,20 +144,33 @@ impl Space {
         })
     }
 
-    /// Any free port of the blocks that are, or can become, the worker's; at first one of the right parity.
+    /// Any free port of the blocks that are, or can become, the worker's; one of the right parity if there is a choice.
     fn search(&self, lane: &Lane, worker: usize, wish: Wish<'_>, random: &mut Random) -> Option<u16> {
         let (first, last) = (place(*wish.range.start()).0, place(*wish.range.end()).0);
         let (start, spin) = (first + random.below((last + 1 - first) as u32) as usize, random.below(64));
-        let parity = if wish.port & 1 == 1 { 0xaaaa_aaaa_aaaa_aaaa } else { 0x5555_5555_5555_5555 };
-        let masks = if wish.parity { &[parity, !parity][..] } else { &[u64::MAX] };
-        masks.iter().find_map(|mask| {
-            let picked = set_bits(&lane.open, start)
-                .filter(|block| (first..=last).contains(block))
-                .find_map(|block| self.pick(block, wish.reserved, *mask, spin))
-                .or_else(|| self.pick_unclaimed(lane, worker, (first, start, last), wish.reserved, *mask, spin))?;
-            self.mark(lane, picked);
-            Some(picked)
-        })
+        let parity = match (wish.parity, wish.port & 1) {
+            (false, _) => u64::MAX,
+            (true, 0) => 0x5555_5555_5555_5555,
+            (true, _) => 0xaaaa_aaaa_aaaa_aaaa,
+        };
+        let own = |mask| {
+            let mut open = set_bits(&lane.open, start).filter(|block| (first..=last).contains(block));
+            open.find_map(|block| self.pick(block, wish.reserved, mask, spin))
+        };
+        let unclaimed = |mask| self.pick_unclaimed(lane, worker, (first, start, last), wish.reserved, mask, spin);
+        let picked = own(parity)
+            .or_else(|| self.may_spread(lane).then(|| unclaimed(parity)).flatten())
+            .or_else(|| own(u64::MAX))
+            .or_else(|| unclaimed(parity))
+            .or_else(|| unclaimed(u64::MAX))?;
+        self.mark(lane, picked);
+        Some(picked)
+    }
+
+    /// Whether a worker may claim a block although it has free ports in others: as long as it has no more than its share, so that each
+    /// worker finds some.
+    fn may_spread(&self, lane: &Lane) -> bool {
+        lane.owned.load(Relaxed) as usize * self.lanes.len() < BLOCKS
     }
 
     /// A free port of a block that was nobody's, and now is the worker's.
@@ -191,7 +205,7 @@ impl Space {
         if reserved.and_then(|bits| bits.get(block)).is_some_and(|bits| bits & bit != 0) {
             return false;
         }
-        let free = (is_set(&lane.mine, block) || self.claim(lane, worker, block))
+        let free = (is_set(&lane.mine, block) || self.may_spread(lane) && self.claim(lane, worker, block))
             && self.busy.get(block).is_some_and(|busy| busy.load(Relaxed) & bit == 0);
         if free {
             self.mark(lane, port);
@@ -207,6 +221,7 @@ impl Space {
             return false;
         }
         self.unclaimed.fetch_sub(1, Relaxed);
+        add(&lane.owned, 1);
         set(&lane.mine, block, true);
         set(&lane.open, block, true);
         true
@@ -234,6 +249,7 @@ impl Space {
         set(&lane.open, block, !gives_back);
         if gives_back && let Some(owner) = self.owners.get(block) {
             set(&lane.mine, block, false);
+            add(&lane.owned, -1);
             owner.store(0, Release);
             self.unclaimed.fetch_add(1, Relaxed);
         }

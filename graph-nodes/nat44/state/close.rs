@@ -53,12 +53,27 @@ impl State {
     /// mapping, whose configured mapping is gone or leads elsewhere, or that is exempt now.
     pub fn revalidate(&mut self, rules: &Rules, from: FlowId, budget: usize, now: Ticks) -> Option<FlowId> {
         self.follow(rules);
-        let from = from.max(1);
-        let (_, next) = self.flows.scan(from, budget);
-        for id in from..from.saturating_add(budget as u32) {
-            if self.flows.get(id).is_some() && !self.is_carried(rules, id) {
-                self.remove(rules, id, now);
+        self.walk(from, budget, |state, id| {
+            if !state.is_carried(rules, id) {
+                state.remove(rules, id, now);
             }
+        })
+    }
+
+    /// Visits the flows among `budget` places from `from` on, which may go. Where to go on; none at the end.
+    pub(super) fn walk(
+        &mut self,
+        from: FlowId,
+        budget: usize,
+        mut visit: impl FnMut(&mut State, FlowId),
+    ) -> Option<FlowId> {
+        let (_, next) = self.flows.scan(from, budget);
+        let (mut at, end) = (from, next.unwrap_or(FlowId::MAX));
+        let first =
+            |state: &State, at| state.flows.scan(at, end.saturating_sub(at) as usize).0.map(|(id, _)| id).next();
+        while let Some(id) = first(self, at) {
+            visit(self, id);
+            at = id + 1;
         }
         next
     }

@@ -188,12 +188,12 @@ impl State {
         opened
     }
 
-    /// Puts a flow into the table. One that stands in its way, and that the rules don't carry any more, goes.
+    /// Puts a flow into the table. Those that stand in its way, one on each side at most, go if the rules don't carry them any more.
     fn insert(&mut self, rules: &Rules, new: &Flow, now: Ticks) -> Result<FlowId, Refusal> {
         let Flow { views, table, opener, key, .. } = *new;
         let state = if key.protocol == TCP { FlowState::TcpOpening } else { FlowState::Unreplied };
         let flow = NewFlow { views, protocol: key.protocol, table, owner: Owner::Nat44, opener, state };
-        for _ in 0..2 {
+        for _ in 0..3 {
             match self.flows.insert(&flow, now) {
                 Ok(id) => return Ok(id),
                 Err(InsertError::Exists(other)) if !self.is_carried(rules, other) => self.remove(rules, other, now),

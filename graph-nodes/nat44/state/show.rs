@@ -165,15 +165,13 @@ impl State {
         filter: &Filter,
         now: Ticks,
     ) -> (usize, Option<FlowId>) {
-        let from = from.max(1);
-        let (_, next) = self.flows.scan(from, budget);
         let mut cleared = 0;
-        for id in from..from.saturating_add(u32::try_from(budget).unwrap_or(u32::MAX)) {
-            if self.flows.get(id).is_some_and(|flow| filter.admits_flow(flow)) {
-                self.remove(rules, id, now);
+        let next = self.walk(from, budget, |state, id| {
+            if state.flows.get(id).is_some_and(|flow| filter.admits_flow(flow)) {
+                state.remove(rules, id, now);
                 cleared += 1;
             }
-        }
+        });
         (cleared, next)
     }
 
