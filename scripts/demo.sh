@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Two hosts, `lan` and `wan`, and Millrace between them, each in a network namespace of its own. Real traffic passes, the
-# operator's commands show it, and on a terminal the CLI opens. Everything is removed at the end.
+# A host in a private network, Millrace as its NAT router (configs/nat-router.yaml), the provider's router, and a server on the
+# Internet, each in a network namespace of its own. Real traffic passes, the operator's commands show it, and on a terminal
+# the CLI opens. Everything is removed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "$(id -u)" != 0 ]; then
     exec sudo -E "$0" "$@"
 fi
 
-lan=demo-lan-$$ wan=demo-wan-$$ router=demo-router-$$
+host=demo-host-$$ router=demo-router-$$ provider=demo-provider-$$ server=demo-server-$$
 files=$(mktemp -d)
 socket=$files/api.sock
 millctl=(target/release/millctl -s "$socket")
@@ -16,7 +17,7 @@ jobs=()
 cleanup() {
     kill "${jobs[@]}" 2>/dev/null || true
     wait || true
-    for namespace in "$lan" "$wan" "$router"; do ip netns del "$namespace" 2>/dev/null || true; done
+    for namespace in "$host" "$router" "$provider" "$server"; do ip netns del "$namespace" 2>/dev/null || true; done
     rm -rf "$files"
 }
 trap cleanup EXIT
@@ -47,52 +48,69 @@ until_works() {
     exit 1
 }
 
-heading "Two hosts and a router, in network namespaces"
-for namespace in "$lan" "$wan" "$router"; do
+heading "A host, a NAT router, its provider and a server on the Internet, in network namespaces"
+for namespace in "$host" "$router" "$provider" "$server"; do
     ip netns add "$namespace"
     ip -n "$namespace" link set lo up
 done
-host() { # namespace, device of the router, address, gateway
-    ip link add name "$2" netns "$router" type veth peer name eth0 netns "$1"
-    ip -n "$router" link set "$2" up
-    ip -n "$1" link set eth0 up
-    ip -n "$1" addr add "$3" dev eth0
-    ip -n "$1" route add default via "$4"
+cable() { # namespace, device, namespace, device
+    ip link add name "$2" netns "$1" type veth peer name "$4" netns "$3"
+    ip -n "$1" link set "$2" up
+    ip -n "$3" link set "$4" up
 }
-host "$lan" lan 192.168.1.10/24 192.168.1.1
-host "$wan" wan 203.0.113.10/24 203.0.113.1
+cable "$router" lan "$host" eth0
+cable "$router" wan "$provider" eth0
+cable "$provider" eth1 "$server" eth0
+ip -n "$host" addr add 192.168.1.10/24 dev eth0
+ip -n "$host" route add default via 192.168.1.1
+ip -n "$provider" addr add 203.0.113.1/24 dev eth0
+ip -n "$provider" addr add 198.51.100.1/24 dev eth1
+ip netns exec "$provider" sysctl -q -w net.ipv4.ip_forward=1
+ip -n "$server" addr add 198.51.100.10/24 dev eth0
+ip -n "$server" route add default via 198.51.100.1
 cat <<PICTURE
-  lan 192.168.1.10 ---- 192.168.1.1 [ millrace ] 203.0.113.1 ---- 203.0.113.10 wan
+  host 192.168.1.10 -- 192.168.1.1 [ millrace ] 203.0.113.2 -- 203.0.113.1 [ provider ] 198.51.100.1 -- 198.51.100.10 server
 
 PICTURE
-cat configs/router.yaml
-ip netns exec "$router" target/release/millrace --config configs/router.yaml --socket "$socket" 2>"$files/millrace.log" &
+cat configs/nat-router.yaml
+ip netns exec "$router" target/release/millrace --config configs/nat-router.yaml --socket "$socket" 2>"$files/millrace.log" &
 jobs+=($!)
 until_works "${millctl[@]}" show version
 
-heading "The hosts talk"
-on lan "$lan" ping -c 3 -i 0.3 203.0.113.10
+heading "The host reaches the server"
+on host "$host" ping -c 3 -i 0.3 198.51.100.10
 echo
-on lan "$lan" traceroute -n -q 1 203.0.113.10
+on host "$host" traceroute -n -q 1 -I 198.51.100.10
 
-heading "A download of 64 MiB, and its checksum on both ends"
+heading "A download of 64 MiB, its checksum on both ends, and who the server thinks it was"
 mkdir "$files/www"
 head -c 64M /dev/urandom >"$files/www/file"
-ip netns exec "$wan" busybox httpd -f -p 80 -h "$files/www" 2>"$files/httpd.log" &
+ip netns exec "$server" busybox httpd -f -vv -p 80 -h "$files/www" 2>"$files/httpd.log" &
 jobs+=($!)
-until_works ip netns exec "$lan" curl -sf -r 0-0 -o /dev/null http://203.0.113.10/file
-on lan "$lan" curl -sS -o "$files/copy" -w '%{size_download} bytes, %{speed_download} bytes/s\n' http://203.0.113.10/file
+until_works ip netns exec "$host" curl -sf -r 0-0 -o /dev/null http://198.51.100.10/file
+on host "$host" curl -sS -o "$files/copy" -w '%{size_download} bytes, %{speed_download} bytes/s\n' http://198.51.100.10/file
 (cd "$files" && sha256sum www/file copy)
+cmp "$files/www/file" "$files/copy"
+tail -n 1 "$files/httpd.log"
+
+heading "The host's own web server, reached from the Internet by a forwarded port"
+ip netns exec "$host" busybox httpd -f -p 80 -h "$files/www" 2>"$files/host-httpd.log" &
+jobs+=($!)
+until_works ip netns exec "$server" curl -sf -r 0-0 -o /dev/null http://203.0.113.2:8080/file
+on server "$server" curl -sS -o "$files/copy" -w '%{size_download} bytes, %{speed_download} bytes/s\n' http://203.0.113.2:8080/file
 cmp "$files/www/file" "$files/copy"
 
 heading "TCP as fast as it goes"
-ip netns exec "$wan" iperf3 -s --forceflush >"$files/iperf3.log" 2>&1 &
+ip netns exec "$server" iperf3 -s --forceflush >"$files/iperf3.log" 2>&1 &
 jobs+=($!)
 until_works grep -q "Server listening" "$files/iperf3.log"
 show clear runtime
-on lan "$lan" iperf3 -c 203.0.113.10 -t 3
+on host "$host" iperf3 -c 198.51.100.10 -t 3
 
 heading "What the operator sees"
+show show nat44 sessions
+show show nat44 mappings
+show show nat44 summary
 show show interfaces
 show show runtime
 show show ip route
@@ -101,7 +119,7 @@ show show errors
 
 heading "One packet's way through the graph"
 show trace add device-input 1
-ip netns exec "$lan" ping -c 1 203.0.113.10 >/dev/null
+ip netns exec "$host" ping -c 1 198.51.100.10 >/dev/null
 show show trace
 
 if [ -t 0 ] && [ -t 1 ]; then

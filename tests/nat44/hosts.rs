@@ -171,13 +171,20 @@ fn a_change_in_the_middle() {
     });
 }
 
-/// The example that the documentation shows.
+/// The example that the documentation shows: the host goes out, and its server is reached from outside.
 #[test]
 fn the_example_works() {
     let config = std::fs::read_to_string(harness::golden::file("../configs/nat-router.yaml")).expect("the example");
-    let (lab, lan, wan) = Hosts::lab();
-    let _router = lab.start(&config);
+    let lab = Lab::new();
+    let lan = lab.host("lan", "192.168.1.10/24", "192.168.1.1");
+    let wan = lab.host("wan", "203.0.113.1/24", "203.0.113.2");
     wan.ip("route del default");
-    lan.ping("203.0.113.10");
+    let router = lab.start(&config);
+    lan.ping("203.0.113.1");
     HttpServer::start(&wan, 4 << 20).fetch(&lan);
+    lab.files.write("index.html", "a page from inside\n");
+    let _server: Process = lan.spawn(&format!("busybox httpd -f -p 80 -h {}", lab.files.display()));
+    let page = || Some(wan.run("curl -sf --max-time 5 http://203.0.113.2:8080/")).filter(|got| got.code == 0);
+    assert_eq!(eventually("the server answers", page).stdout, "a page from inside\n");
+    assert!(router.list("show nat44 sessions").len() >= 3);
 }
