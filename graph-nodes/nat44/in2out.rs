@@ -2,6 +2,7 @@
 //! Reads: rx interface, tx interface, table, adjacency, marks. Writes: marks. Uses the scratch slot.
 
 use crate::forwarding::Forwarding;
+use crate::nat44::parse::{Kind, parse};
 use crate::nat44::rules::Rules;
 use crate::nat44::{Nat44, State, fast, in2out_slowpath, is_icmp_error, out2in, reass};
 use crate::{ip4, marks};
@@ -9,6 +10,7 @@ use millrace_engine::{Ctx, Feature, Local, Node, NodeName, Packet, counters, edg
 use millrace_tables::flow::{FlowId, Side, Ticks};
 use millrace_wire::Ipv4;
 use std::fmt;
+use std::net::Ipv4Addr;
 
 /// Its name.
 pub const NAME: NodeName = NodeName::new("nat44-in2out");
@@ -155,7 +157,7 @@ impl In2out {
         if packet_marks & marks::NATTED != 0 || !rules.role(packet.meta.rx_interface).inside() {
             return cx.next_feature(packet);
         }
-        let home = rules.host_worker(header.src());
+        let home = rules.host_worker(inside_host(packet, header.src()));
         if home != cx.worker() {
             return cx.hand_off(packet, home);
         }
@@ -163,5 +165,14 @@ impl In2out {
             return Next::Reass;
         }
         Next::Slowpath
+    }
+}
+
+/// Whose flows a packet from inside is about: its source's; of an ICMP error those of the receiver of what it quotes, which is another
+/// host if a router on the way there reports it.
+fn inside_host(packet: &Packet<'_>, source: Ipv4Addr) -> Ipv4Addr {
+    match parse(packet, Side::Inside).map(|parsed| parsed.kind) {
+        Ok(Kind::Error(quoted)) => quoted.view.source(),
+        _ => source,
     }
 }
