@@ -105,8 +105,7 @@ fn sessions(session: &mut Session, args: &Args) -> Result<(), Error> {
     listing.finish("no sessions\n")
 }
 
-const SESSION_HEADINGS: [&str; 9] =
-    ["Protocol", "Inside", "Outside", "Remote", "State", "Expires", "Packets", "Bytes", "VRF"];
+const SESSION_HEADINGS: [&str; 9] = ["Prot", "Inside", "Outside", "Remote", "State", "Expires", "Packets", "Bytes", ""];
 
 fn session_cells(one: &Nat44Session) -> [String; 9] {
     [
@@ -117,18 +116,17 @@ fn session_cells(one: &Nat44Session) -> [String; 9] {
         one.state.clone(),
         output::seconds(one.expires_in),
         one.packets.to_string(),
-        one.bytes.to_string(),
-        one.vrf.clone(),
+        output::bytes(one.bytes),
+        if one.vrf == "default" { String::new() } else { format!("vrf {}", one.vrf) },
     ]
 }
 
 /// A line of the table. The columns are wide enough for every address and port, because their widths must be known before
-/// the last session has come.
+/// the last session has come; all together they fit a terminal of 120 columns.
 fn session_line(cells: &[impl AsRef<str>; 9]) -> String {
     let [protocol, inside, outside, remote, state, expires, packets, bytes, vrf] = cells.each_ref().map(AsRef::as_ref);
-    format!(
-        "{protocol:<8}  {inside:<21}  {outside:<21}  {remote:<21}  {state:<11}  {expires:>7}  {packets:>10}  {bytes:>12}  {vrf}"
-    )
+    let ends = format!("{protocol:<4}  {inside:<21}  {outside:<21}  {remote:<21}");
+    format!("{ends}  {state:<11}  {expires:>7}  {packets:>8}  {bytes:>10}  {vrf}").trim_end().to_owned()
 }
 
 fn mappings(session: &mut Session, args: &Args) -> Result<(), Error> {
@@ -136,7 +134,7 @@ fn mappings(session: &mut Session, args: &Args) -> Result<(), Error> {
     let mut stream = session.call(|mut client| async move { client.show.list_nat44_mappings(request).await })?;
     let mut listing = Listing::new(&session.output, &mapping_line(&MAPPING_HEADINGS));
     while let Some(batch) = session.next(&mut stream)? {
-        listing.add(&batch.mappings, |one| format!("{}\n", mapping_line(&mapping_cells(one)).trim_end()))?;
+        listing.add(&batch.mappings, |one| format!("{}\n", mapping_line(&mapping_cells(one))))?;
     }
     listing.finish("no mappings\n")
 }
@@ -168,7 +166,8 @@ fn mapping_cells(one: &Nat44Mapping) -> [String; 7] {
 
 fn mapping_line(cells: &[impl AsRef<str>; 7]) -> String {
     let [kind, protocol, inside, outside, sessions, vrf, notes] = cells.each_ref().map(AsRef::as_ref);
-    format!("{kind:<7}  {protocol:<8}  {inside:<27}  {outside:<27}  {sessions:>8}  {vrf:<10}  {notes}")
+    let ends = format!("{kind:<7}  {protocol:<8}  {inside:<27}  {outside:<27}");
+    format!("{ends}  {sessions:>8}  {vrf:<10}  {notes}").trim_end().to_owned()
 }
 
 /// `address:port`; the address alone where there are no ports.

@@ -8,11 +8,12 @@ fn sessions_mappings_and_the_summary_are_tables() {
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines.len(), 2501);
     assert_eq!(
-        lines[..3],
+        lines[..4],
         [
-            "Protocol  Inside                 Outside                Remote                 State        Expires     Packets         Bytes  VRF",
-            "tcp       192.168.1.10:40000     203.0.113.2:50000      198.51.100.7:443       established    2h03m          12          4096  default",
-            "icmp      192.168.1.10:40001     203.0.113.2:50001      198.51.100.7           established    2h03m          12          4096  default",
+            "Prot  Inside                 Outside                Remote                 State        Expires   Packets       Bytes",
+            "tcp   192.168.1.10:40000     203.0.113.2:50000      198.51.100.7:443       established    2h03m        12     4.0 KiB",
+            "icmp  192.168.1.10:40001     203.0.113.2:50001      198.51.100.7           established    2h03m        12     4.0 KiB",
+            "tcp   192.168.1.10:40002     203.0.113.2:50002      198.51.100.7:443       established    2h03m        12     4.0 KiB  vrf blue",
         ]
     );
     assert_eq!(
