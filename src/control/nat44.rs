@@ -10,7 +10,7 @@ pub mod log;
 pub mod sessions;
 mod syslog;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod wanted;
 
 use super::Router;

@@ -1,6 +1,9 @@
 //! The calls about translation of addresses. Listings go from worker to worker, a job at a time, and wait for the client in
 //! between: whoever reads slowly, or no longer, holds up nobody.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Answer, Items, Sender, no_vrf, ok, stream};
 use crate::control::nat44::sessions::{AT_ONCE, Walk};
 use crate::control::nat44::vrf_name;

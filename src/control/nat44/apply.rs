@@ -19,7 +19,7 @@ const SOURCE: Source = Source(Origin::Nat, 0);
 /// Addresses announced in a second.
 const ANNOUNCED: usize = 256;
 /// How long a change may look through sessions before others have their turn.
-const AT_ONCE: Duration = Duration::from_millis(20);
+const AT_ONCE: Duration = Duration::from_millis(50);
 /// How long it goes on whenever it is its turn again.
 const LATER: Duration = Duration::from_millis(2);
 

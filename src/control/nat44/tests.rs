@@ -8,7 +8,8 @@ use millrace_graph_nodes::nat44::state::{Filter, Opening};
 use millrace_tables::flow::{Key, View};
 use std::collections::BTreeSet;
 
-const INTERFACES: &str = "
+/// What the tests translate between.
+pub const INTERFACES: &str = "
 vrfs: {blue: {}}
 interfaces:
   lan: {driver: generator, addresses: [192.168.1.1/24]}
@@ -168,7 +169,7 @@ nat44:
 ";
 
 /// Opens a UDP session from an inside host's port to an outside server.
-fn open(router: &Router, inside: &str, port: u16) {
+pub fn open(router: &Router, inside: &str, port: u16) {
     let view = View::new(ip(inside), port, ip("198.51.100.7"), 53);
     let tx_interface = router.interfaces.index("wan").unwrap();
     let opening = Opening { key: Key { view, protocol: 17, table: 0 }, tx_interface, tcp: None };
@@ -193,6 +194,18 @@ fn sessions(router: &Router) -> Vec<(String, String)> {
     all
 }
 
+/// Lets the search for sessions that the rules don't carry come to its end.
+fn settle(router: &mut Router) {
+    while router.nat44.is_looking() {
+        router.pump();
+    }
+}
+
+fn change(router: &mut Router, nat44: &str) {
+    router.commit(with(INTERFACES, nat44), "edit").unwrap();
+    settle(router);
+}
+
 #[test]
 fn sessions_live_as_long_as_the_rules_carry_them() {
     let mut router = start(&format!("{INTERFACES}{LOGGED}"));
@@ -201,24 +214,24 @@ fn sessions_live_as_long_as_the_rules_carry_them() {
     assert_eq!(all.len(), 600);
     // What doesn't concern them leaves them alone.
     let longer = format!("{LOGGED}  timeouts: {{udp: 10m}}\n  filtering: endpoint-independent\n");
-    router.commit(with(INTERFACES, &longer), "edit").unwrap();
+    change(&mut router, &longer);
     assert_eq!(sessions(&router), all);
     // A static mapping comes before the session that has its port.
     let (_, taken) = &all[300];
     let mapped =
         format!("{LOGGED}  static-mappings: [{{protocol: udp, external: '{taken}', internal: '192.168.1.9:53'}}]\n");
-    router.commit(with(INTERFACES, &mapped), "edit").unwrap();
+    change(&mut router, &mapped);
     let expected: Vec<_> = all.iter().filter(|(_, outside)| outside != taken).cloned().collect();
     assert_eq!(sessions(&router), expected);
     // An address goes, and with it the host's sessions; the other one stays.
     let address = taken.split(':').next().unwrap();
     let (gone, left) = if address.ends_with("16") { ("16", "17") } else { ("17", "16") };
     let pool = LOGGED.replace("203.0.113.16-203.0.113.17", &format!("203.0.113.{left}"));
-    router.commit(with(INTERFACES, &pool), "edit").unwrap();
+    change(&mut router, &pool);
     assert_eq!((sessions(&router), proxied(&router, "wan")), (vec![], vec![format!("203.0.113.{left}")]));
     assert!(!routes(&router).contains(&format!("default 203.0.113.{gone}/32")));
     open(&router, "192.168.1.10", 10_000);
-    router.commit(with(INTERFACES, ""), "edit").unwrap();
+    change(&mut router, "");
     assert_eq!((sessions(&router), router.nat44.ports_used()), (vec![], vec![]));
 }
 
@@ -234,7 +247,7 @@ fn mappings_are_told() {
     let (inside, outside) = sessions(&router).pop().unwrap();
     let added = format!("mapping added: udp {inside} as {outside}");
     assert_eq!(texts(&router), [added.as_str()]);
-    router.commit(with(INTERFACES, ""), "edit").unwrap();
+    change(&mut router, "");
     assert_eq!(texts(&router), [added, format!("mapping removed: udp {inside} as {outside}")]);
     assert_eq!(router.nat44.log_counts(), None, "nobody wants it any more");
 }
@@ -243,6 +256,7 @@ fn mappings_are_told() {
 fn too_much_news_is_told_in_parts() {
     let started = Instant::now();
     let mut router = start(&format!("{INTERFACES}{}", LOGGED.replace("rate: 100000", "rate: 10")));
+    settle(&mut router);
     (0..2000).for_each(|n| open(&router, "192.168.1.10", 10_000 + n));
     router.pump();
     let told = router.nat44.log_counts().unwrap();
