@@ -140,9 +140,10 @@ impl Base {
             }
         }
         self.credit += 1;
-        if self.credit >= 2 * CREDIT {
-            self.credit -= CREDIT;
-            rules.sessions().fetch_sub(CREDIT, Relaxed);
+        let some = credit(rules);
+        if self.credit >= 2 * some {
+            rules.sessions().fetch_sub(self.credit - some, Relaxed);
+            self.credit = some;
         }
     }
 
@@ -154,11 +155,16 @@ impl Base {
             all.fetch_sub(std::mem::take(&mut self.credit), Relaxed);
         }
         if self.credit == 0 {
-            // Few at a time when there are few, so that no worker has what another one needs.
-            let some = (max / (16 * rules.workers() as u32)).clamp(1, CREDIT);
+            let some = credit(rules);
             let taken = all.fetch_update(Relaxed, Relaxed, |all| Some(all.saturating_add(some).min(max.max(all))));
             self.credit = taken.map_or(0, |before| max.saturating_sub(before).min(some));
         }
         self.credit > 0
     }
+}
+
+/// How many sessions a worker asks for at a time, and keeps when it has none: few when there are few, so that no worker has what
+/// another one needs.
+fn credit(rules: &Rules) -> u32 {
+    (rules.max_sessions() / (16 * rules.workers() as u32)).clamp(1, CREDIT)
 }
