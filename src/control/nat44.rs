@@ -75,9 +75,7 @@ impl Nat {
 
     /// What became of the news of mappings; none while nobody wants them.
     pub fn log_counts(&self) -> Option<log::Counts> {
-        let counts = self.log.counts();
-        let lost = self.path.log().lost();
-        self.config.log.mappings.then_some(log::Counts { suppressed: counts.suppressed + lost, ..counts })
+        self.config.log.mappings.then_some(self.log.counts())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Features go off before the rules that they follow, and on behind them; routes come before, so that a table without room stops
 //! a change before anything has happened. Sessions that the new rules don't carry are looked for afterwards, a few at a time.
 
+use super::Nat;
 use super::log::Log;
 use super::wanted::{Wanted, wanted};
 use crate::control::Router;
@@ -170,7 +171,8 @@ impl Router {
     /// What NAT does once a second.
     pub(in crate::control) fn second_nat44(&mut self) {
         self.collect_nat44_log();
-        self.nat44.log.second(&mut self.events);
+        let Nat { log, path, .. } = &mut self.nat44;
+        log.second(path.log().lost(), &mut self.events);
         self.announce_nat44();
     }
 }

@@ -14,7 +14,7 @@ const SOURCE: &str = "nat44";
 pub struct Counts {
     /// Told.
     pub told: u64,
-    /// Left out: more than the rate allows.
+    /// Left out: more than the rate allows, or than were taken in in time.
     pub suppressed: u64,
     /// Messages that the system did not take.
     pub unsent: u64,
@@ -27,6 +27,8 @@ pub struct Log {
     limiter: Limiter,
     syslog: Option<Syslog>,
     counts: Counts,
+    /// Of those left out: workers found no place to leave them.
+    lost: u64,
     /// Left out since it was last said how many.
     untold: u64,
 }
@@ -51,7 +53,7 @@ impl Log {
     pub fn off() -> Log {
         let settings = NatLog::default();
         let limiter = Limiter::new(settings.rate, Instant::now());
-        Log { settings, limiter, syslog: None, counts: Counts::default(), untold: 0 }
+        Log { settings, limiter, syslog: None, counts: Counts::default(), lost: 0, untold: 0 }
     }
 
     /// Whether it does what these settings say.
@@ -61,7 +63,7 @@ impl Log {
 
     /// Goes on counting where another left off, whose place it takes.
     pub fn follow(&mut self, before: &Log) {
-        (self.counts, self.untold) = (before.counts(), before.untold);
+        (self.counts, self.lost, self.untold) = (before.counts(), before.lost, before.untold);
     }
 
     /// What it has told and not told, ever.
@@ -89,8 +91,11 @@ impl Log {
         events.add_frequent(mapped.time, Severity::Info, SOURCE.to_owned(), text);
     }
 
-    /// Says how many were left out, if any were; called once a second.
-    pub fn second(&mut self, events: &mut Events) {
+    /// Says how many were left out, if any were; called once a second. `lost` is how many found no place with the workers, ever.
+    pub fn second(&mut self, lost: u64, events: &mut Events) {
+        let more = lost.saturating_sub(std::mem::replace(&mut self.lost, lost));
+        self.counts.suppressed += more;
+        self.untold += more;
         let untold = std::mem::take(&mut self.untold);
         if untold == 0 {
             return;
@@ -99,7 +104,7 @@ impl Log {
         if let Some(syslog) = &mut self.syslog {
             syslog.suppressed(untold, now);
         }
-        let text = format!("{untold} events left out, more than {} in a second", self.settings.rate);
+        let text = format!("{untold} events left out; {} in a second are told at most", self.settings.rate);
         events.add_frequent(now, Severity::Warning, SOURCE.to_owned(), text);
     }
 }
@@ -132,16 +137,16 @@ mod tests {
         collector.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let settings = NatLog { mappings: true, syslog: collector.local_addr().ok(), rate: 2 };
         let (mut log, mut events) = (Log::new(&settings, now).unwrap(), Events::default());
-        log.second(&mut events);
+        log.second(0, &mut events);
         for port in 1..=5 {
             log.tell(|| mapped(port != 2, port), &mut events, now);
         }
-        log.second(&mut events);
-        log.second(&mut events);
+        log.second(4, &mut events);
+        log.second(4, &mut events);
         let expected = [
             "info nat44: mapping added: udp 192.168.1.10:1 as 203.0.113.2:1",
             "info nat44: mapping removed: udp 192.168.1.10:2 as 203.0.113.2:2",
-            "warning nat44: 3 events left out, more than 2 in a second",
+            "warning nat44: 7 events left out; 2 in a second are told at most",
         ];
         assert_eq!(texts(&events), expected);
         for word in ["nat44-bib-create", "nat44-bib-delete", "nat44-suppressed"] {
@@ -149,11 +154,11 @@ mod tests {
             let len = collector.recv(&mut bytes).unwrap();
             assert!(std::str::from_utf8(&bytes[..len]).unwrap().contains(word), "{word}");
         }
-        assert_eq!(log.counts(), Counts { told: 2, suppressed: 3, unsent: 0 });
+        assert_eq!(log.counts(), Counts { told: 2, suppressed: 7, unsent: 0 });
         let mut next = Log::new(&NatLog { syslog: None, ..settings.clone() }, now).unwrap();
         next.follow(&log);
         next.tell(|| mapped(true, 6), &mut events, now);
-        assert_eq!(next.counts(), Counts { told: 3, suppressed: 3, unsent: 0 });
+        assert_eq!(next.counts(), Counts { told: 3, suppressed: 7, unsent: 0 });
         assert!(log.is_as(&settings) && !next.is_as(&settings));
     }
 
@@ -162,7 +167,7 @@ mod tests {
         let (now, mut events) = (Instant::now(), Events::default());
         let mut log = Log::new(&NatLog { syslog: "192.0.2.9:514".parse().ok(), ..NatLog::default() }, now).unwrap();
         log.tell(|| unreachable!("nobody asked"), &mut events, now);
-        log.second(&mut events);
+        log.second(0, &mut events);
         assert_eq!((texts(&events).len(), log.counts()), (0, Counts::default()));
     }
 }

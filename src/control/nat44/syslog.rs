@@ -15,7 +15,7 @@ const PRIORITY: u8 = 16 * 8 + 6;
 const PRIORITY_WARNING: u8 = 16 * 8 + 4;
 /// The project has no enterprise number of its own: that of examples (RFC 5612).
 const SD_ID: &str = "nat44@32473";
-/// natEvent of IPFIX: "NAT44 BIB create" and "NAT44 BIB delete" (RFC 8158 section 5.1).
+/// natEvent of IPFIX: "NAT44 BIB delete" and "NAT44 BIB create" (RFC 8158), in this order.
 const BIB: [&str; 2] = ["9", "8"];
 
 /// A mapping that came or went.

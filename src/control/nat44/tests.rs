@@ -267,5 +267,5 @@ fn too_much_news_is_told_in_parts() {
     assert!(counts.told >= 10 && counts.told <= most && counts.told + counts.suppressed == 2000, "{counts:?}");
     router.second();
     let last = router.events.newest(1).next().unwrap();
-    assert_eq!(last.text, format!("{} events left out, more than 10 in a second", counts.suppressed));
+    assert_eq!(last.text, format!("{} events left out; 10 in a second are told at most", counts.suppressed));
 }
