@@ -137,7 +137,7 @@ impl Node for In2outSlowpath {
     }
 
     fn wants_tick(&self) -> bool {
-        self.state.get().is_some_and(|state| !state.flows.is_empty())
+        self.state.get().is_some_and(|state| !state.is_idle())
     }
 
     fn tick(&mut self, cx: &mut Ctx<'_, Self>) {

@@ -142,6 +142,12 @@ impl AddressPorts {
         self.space(protocol).map_or(0, |space| space.used_by(worker))
     }
 
+    /// Whether a worker has ports in quarantine.
+    #[must_use]
+    pub fn waits(&self, worker: usize) -> bool {
+        self.spaces.iter().any(|space| space.waits(worker))
+    }
+
     /// Ports in quarantine, by [`PROTOCOLS`].
     #[must_use]
     pub fn waiting(&self) -> [u32; 3] {

@@ -100,6 +100,8 @@ struct Base {
     log: NatLog,
     /// Sessions that this worker may open before it has to ask for more.
     credit: u32,
+    /// Ports may be in quarantine.
+    resting: bool,
 }
 
 impl State {
@@ -119,11 +121,18 @@ impl State {
                 random: Random::default(),
                 log,
                 credit: 0,
+                resting: false,
             },
             timeouts: Timeouts::default(),
             settling: 0,
             reclaimed: 0,
         })
+    }
+
+    /// Whether there is nothing that ends with time: no flows, and no ports in quarantine, whose blocks other workers may want.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.flows.is_empty() && !self.base.resting
     }
 
     /// What an inside endpoint is seen as outside: for packets that an ICMP error quotes (RFC 5508 REQ-5). None without a mapping.

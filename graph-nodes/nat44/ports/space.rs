@@ -54,7 +54,8 @@ pub struct Space {
     busy: Box<[AtomicU64]>,
     /// 0, or the number of the worker and 1.
     owners: Box<[AtomicU8]>,
-    unclaimed: CachePadded<AtomicU32>,
+    /// Blocks that no worker owns.
+    unclaimed: CachePadded<[AtomicU64; WORDS]>,
     lanes: Box<[CachePadded<Lane>]>,
 }
 
@@ -107,7 +108,7 @@ impl Space {
             holders: <[AtomicU32]>::new_box_zeroed_with_elems(65536).ok()?,
             busy: (0..BLOCKS).map(|block| AtomicU64::new(never(block))).collect(),
             owners: (0..BLOCKS).map(|_| AtomicU8::new(0)).collect(),
-            unclaimed: CachePadded::new(AtomicU32::new(BLOCKS as u32)),
+            unclaimed: CachePadded::new(std::array::from_fn(|_| AtomicU64::new(u64::MAX))),
             lanes: (0..workers).map(|_| CachePadded::default()).collect(),
         })
     }
@@ -123,12 +124,15 @@ impl Space {
     pub fn take(&self, worker: usize, wish: Wish<'_>, holder: u32, random: &mut Random, now: u32) -> Option<u16> {
         let lane = self.lanes.get(worker)?;
         self.settle(worker, SETTLE, now);
-        let kept = wish.range.contains(&wish.port).then_some(wish.port);
-        let port = kept
-            .filter(|&port| self.take_port(lane, worker, port, wish.reserved))
-            .or_else(|| self.draw(lane, worker, wish, random))
-            .or_else(|| self.search(lane, worker, wish, random))
-            .or_else(|| self.recall(lane, wish, now))?;
+        let kept = wish.range.contains(&wish.port) && self.take_port(lane, worker, wish.port, wish.reserved);
+        let port = if kept {
+            Some(wish.port)
+        } else if any_in(&lane.open, wish.range) || any_in(&self.unclaimed, wish.range) {
+            let drawn = self.draw(lane, worker, wish, random);
+            drawn.or_else(|| self.search(lane, worker, wish, random)).or_else(|| self.recall(lane, wish, now))
+        } else {
+            self.recall(lane, wish, now)
+        }?;
         self.holders.get(usize::from(port))?.store(holder, Relaxed);
         add(&lane.used, 1);
         Some(port)
@@ -183,15 +187,13 @@ impl Space {
         mask: u64,
         spin: u32,
     ) -> Option<u16> {
-        if self.unclaimed.load(Relaxed) == 0 {
-            return None;
-        }
-        (start..=last).chain(first..start).find_map(|block| {
+        let blocks = set_bits(&self.unclaimed, start).filter(|block| (first..=last).contains(block));
+        let mut picked = blocks.filter_map(|block| {
             // Looked at before it is claimed: what is reserved is not worth a block.
-            self.owners.get(block).filter(|owner| owner.load(Relaxed) == 0)?;
             let port = pick(never(block), reserved.and_then(|bits| bits.get(block)), mask, spin, block)?;
             self.claim(lane, worker, block).then_some(port)
-        })
+        });
+        picked.next()
     }
 
     fn pick(&self, block: usize, reserved: Option<&Bits>, mask: u64, spin: u32) -> Option<u16> {
@@ -220,7 +222,9 @@ impl Space {
         if owner.load(Relaxed) != 0 || owner.compare_exchange(0, worker as u8 + 1, Acquire, Relaxed).is_err() {
             return false;
         }
-        self.unclaimed.fetch_sub(1, Relaxed);
+        if let Some(word) = self.unclaimed.get(block / 64) {
+            word.fetch_and(!(1 << (block % 64)), Relaxed);
+        }
         add(&lane.owned, 1);
         set(&lane.mine, block, true);
         set(&lane.open, block, true);
@@ -250,8 +254,10 @@ impl Space {
         if gives_back && let Some(owner) = self.owners.get(block) {
             set(&lane.mine, block, false);
             add(&lane.owned, -1);
+            if let Some(word) = self.unclaimed.get(block / 64) {
+                word.fetch_or(1 << (block % 64), Relaxed);
+            }
             owner.store(0, Release);
-            self.unclaimed.fetch_add(1, Relaxed);
         }
     }
 
@@ -345,6 +351,11 @@ impl Space {
         self.lanes.iter().map(|lane| lane.used.load(Relaxed)).sum()
     }
 
+    /// Whether a worker has ports in quarantine.
+    pub fn waits(&self, worker: usize) -> bool {
+        self.lanes.get(worker).is_some_and(|lane| lane.waiting.load(Relaxed) > 0)
+    }
+
     /// Ports in quarantine.
     pub fn waiting(&self) -> u32 {
         self.lanes.iter().map(|lane| lane.waiting.load(Relaxed)).sum()
@@ -358,6 +369,12 @@ fn pick(busy: u64, reserved: Option<&u64>, mask: u64, spin: u32, block: usize) -
         let bit = (free.rotate_right(spin).trailing_zeros() + spin) % 64;
         (block * BLOCK) as u16 + bit as u16
     })
+}
+
+/// Whether a block of a range has its bit set.
+fn any_in(bits: &[AtomicU64; WORDS], range: &RangeInclusive<u16>) -> bool {
+    let (first, last) = (place(*range.start()).0, place(*range.end()).0);
+    set_bits(bits, first).take_while(|block| *block >= first).any(|block| block <= last)
 }
 
 /// The blocks whose bits are set, from `start` on and around.

@@ -67,10 +67,11 @@ impl Base {
         }
     }
 
-    fn release_port_of(&self, rules: &Rules, mapping: &Mapping, id: u32, now: Ticks) {
+    fn release_port_of(&mut self, rules: &Rules, mapping: &Mapping, id: u32, now: Ticks) {
         let (address, port) = mapping.external();
         if let Some(ports) = rules.any_external(address).and_then(|external| external.ports()) {
             ports.release(self.worker, (mapping.protocol, port), id, now);
+            self.resting = true;
         }
     }
 

@@ -35,7 +35,10 @@ impl State {
         match rules.all_ports().nth(self.settling) {
             Some(ports) if ports.settle(self.base.worker, budget, now) >= budget => {}
             Some(_) => self.settling += 1,
-            None => self.settling = 0,
+            None => {
+                self.settling = 0;
+                self.base.resting = rules.all_ports().any(|ports| ports.waits(self.base.worker));
+            }
         }
     }
 
