@@ -9,13 +9,11 @@ use super::rewrite::{Ports, Transport, adjust, replace};
 use millrace_engine::Packet;
 use millrace_tables::flow::{Side, View};
 use millrace_wire::checksum::{Delta, Sum};
-use millrace_wire::{FromBytes, Icmp4, Icmp4Type, IpProtocol, Ipv4};
+use millrace_wire::{FromBytes, Icmp4, IpProtocol, Ipv4};
 use std::net::Ipv4Addr;
 
 /// What is left of the transport header at least (RFC 792).
 const AT_LEAST: usize = 8;
-/// What a quote is filled up to with zeros when extensions follow it (RFC 4884 section 4).
-const BEFORE_EXTENSIONS: usize = 128;
 /// Where a TCP header has its length.
 const DATA_OFFSET: usize = 12;
 
@@ -38,9 +36,8 @@ pub(super) fn read(packet: &Packet<'_>, len: usize, total: usize, side: Side) ->
         return Err(Malformed::IcmpChecksum);
     }
     let at = len + Icmp4::LEN;
-    let there = total.min(packet.len());
-    let error = packet.data().get(len..there).ok_or(Malformed::Quote)?;
-    let quote = packet.data().get(at..at + quote_len(error)).ok_or(Malformed::Quote)?;
+    // Extensions behind it (RFC 4884 section 4) are behind the 128th byte, where no header is that matters.
+    let quote = packet.data().get(at..total.min(packet.len())).ok_or(Malformed::Quote)?;
     let (header, _) = Ipv4::ref_from_prefix(quote).map_err(|_| Malformed::Quote)?;
     // RFC 5508 REQ-3 b: behind the options.
     let behind = header.header_len();
@@ -55,7 +52,7 @@ pub(super) fn read(packet: &Packet<'_>, len: usize, total: usize, side: Side) ->
     }
     let protocol = header.protocol();
     let (ports, [from, to]) = quoted_ports(protocol, rest, side)?;
-    // Zeros that fill a quote up are no header.
+    // The zeros that fill a quote up before extensions are no header.
     let filled = protocol == IpProtocol::TCP && rest.get(DATA_OFFSET) == Some(&0);
     let checksum = checksum_at(protocol).filter(|at| at + 2 <= rest.len() && !filled);
     let transport = Transport { at: behind, ports, checksum: checksum.map(|at| behind + at), protocol };
@@ -80,19 +77,6 @@ fn quoted_ports(protocol: IpProtocol, rest: &[u8], side: Side) -> Result<(Ports,
         }
         _ => Ok((Ports::None, [0, 0])),
     }
-}
-
-/// The length of the quote that follows an error's header: up to the extensions, if it tells of some. They don't begin earlier than
-/// [`BEFORE_EXTENSIONS`] (RFC 4884 section 4), whatever it says.
-fn quote_len(error: &[u8]) -> usize {
-    let there = error.len().saturating_sub(Icmp4::LEN);
-    let says = match (error.first().map(|kind| Icmp4Type(*kind)), error.get(5)) {
-        (Some(Icmp4Type::UNREACHABLE | Icmp4Type::TIME_EXCEEDED | Icmp4Type::PARAMETER_PROBLEM), Some(words @ 1..)) => {
-            BEFORE_EXTENSIONS.max(usize::from(*words) * 4)
-        }
-        _ => there,
-    };
-    there.min(says)
 }
 
 /// The sum of the bytes from `from` to `to`, over all buffers.

@@ -96,8 +96,14 @@ fn from_outside() {
 fn half_a_quoted_checksum_stays() {
     let (inside, outside) = flow(6, false);
     let (there, here) = (of(6, false).bytes(&outside.swapped()), of(6, false).bytes(&inside));
-    let after = translated(&plain(ROUTER, WAN_IP, &there[..37]), Side::Outside, &inside, false);
-    assert_eq!(after, plain(ROUTER, HOST, &[&here[..36], &there[36..37]].concat()));
+    let before = plain(ROUTER, WAN_IP, &there[..37]);
+    let wanted = plain(ROUTER, HOST, &[&here[..36], &there[36..37]].concat());
+    assert_eq!(translated(&before, Side::Outside, &inside, false), wanted);
+    // What lies behind the packet is not the other half.
+    let padded = |packet| [packet, vec![7; 20]].concat();
+    assert_eq!(translated(&padded(before), Side::Outside, &inside, false), padded(wanted));
+    let (before, wanted) = (plain(ROUTER, WAN_IP, &there[..28]), plain(ROUTER, HOST, &here[..28]));
+    assert_eq!(translated(&padded(before), Side::Outside, &inside, false), padded(wanted));
 }
 
 /// RFC 5508 REQ-5: from inside, about a packet that came in. Whoever sent it, outside it comes from the external address (REQ-5 c).

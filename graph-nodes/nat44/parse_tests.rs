@@ -165,6 +165,7 @@ fn what_can_not_be_translated() {
         ("first fragment, UDP length of 7", at(udp_with(HOST, PEER, 16, first), 25, 7), Transport),
         // RFC 1858 section 3: tiny fragments.
         ("19 bytes of TCP", cut(tcp(HOST, PEER, b"", ack), 39), Transport),
+        ("19 bytes of TCP, and padding", at(tcp(HOST, PEER, b"", ack), 3, 39), Transport),
         ("half of a TCP header", at(tcp(HOST, PEER, b"", ack), 32, 0x40), Transport),
         ("options beyond the packet", at(tcp(HOST, PEER, b"123", ack), 32, 0x60), Transport),
         ("7 bytes of ICMP", cut(icmp(8, b"", |_| {}), 27), Transport),
@@ -181,19 +182,23 @@ fn what_can_not_be_translated() {
     }
 }
 
-/// The ports are known from the first 4 bytes, but the checksum, which must change with them, is in another buffer.
+/// What has to change must be in one piece.
 #[test]
 fn a_header_over_two_buffers_is_malformed() {
-    let packet = tcp(HOST, PEER, &[1; 3000], ack);
-    let split = |packet: &mut Packet<'_>| {
-        // Where the first buffer ends moves back by as much as the current header moves on.
-        let mut front = packet.data()[..38].to_vec();
-        front[2..4].copy_from_slice(&(38 + packet.total_len() as u16 - 2048).to_be_bytes());
-        assert!(packet.advance(2048 - 38));
-        packet.data_mut().copy_from_slice(&front);
-        parse(packet, Side::Inside)
-    };
-    assert_eq!(with_packet(&packet, split).0, Err(Malformed::Transport));
+    for (whole, split, why) in [
+        (tcp(HOST, PEER, &[1; 3000], ack), 39, Malformed::Transport),
+        (packet(&Ipv4Header { options: [1; 8].into(), ..header(HOST, PEER) }, &[0xa5; 3000]), 27, Malformed::Header),
+    ] {
+        let work = |packet: &mut Packet<'_>| {
+            // Where the first buffer ends moves back by as much as the current header moves on.
+            let mut front = packet.data()[..split].to_vec();
+            front[2..4].copy_from_slice(&((split + packet.total_len() - packet.len()) as u16).to_be_bytes());
+            assert!(packet.advance(packet.len() - split));
+            packet.data_mut().copy_from_slice(&front);
+            parse(packet, Side::Inside)
+        };
+        assert_eq!(with_packet(&whole, work).0, Err(why));
+    }
 }
 
 /// RFC 9293 section 3.10: what stacks send together, with or without PSH and URG.

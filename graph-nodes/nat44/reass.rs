@@ -189,14 +189,12 @@ impl<D: Direction> Node for Reass<D> {
         cx.count(if first { Count::First } else { Count::Later });
         know(&mut buffer.packet(), ports);
         cx.send(buffer, D::BACK);
-        if first {
-            // They went after it when they were sent, as a rule; and here its flow is known before they come.
-            self.store.release(at, |mut held| {
-                cx.count(Count::Later);
-                know(&mut held.packet(), ports);
-                cx.send(held, D::BACK);
-            });
-        }
+        // They were sent after it, as a rule; and now its flow is known when they come.
+        self.store.release(at, |mut held| {
+            cx.count(Count::Later);
+            know(&mut held.packet(), ports);
+            cx.send(held, D::BACK);
+        });
         self.store.forget_if_complete(at);
     }
 

@@ -237,7 +237,10 @@ fn what_can_not_be_is_dropped() {
 #[test]
 fn the_first_fragment_is_not_waited_for_long() {
     let mut bench = bench();
-    run(&mut bench, &[piece(1, 80, 8, true), piece(2, 0, 80, true), piece(3, 0, 80, true), piece(3, 72, 8, true)]);
+    run(&mut bench, &[piece(1, 80, 8, true)]);
+    // One that is complete leaves those before and behind it as they are.
+    run(&mut bench, &[piece(5, 0, 80, true), piece(2, 0, 80, true), piece(5, 80, 8, false)]);
+    run(&mut bench, &[piece(3, 0, 80, true), piece(3, 72, 8, true)]);
     bench.now = 1;
     run(&mut bench, &[piece(1, 160, 8, false), piece(4, 80, 8, true)]);
     bench.now = PATIENCE - 1;
@@ -306,6 +309,19 @@ fn a_flood_of_datagrams_leaves_the_newest() {
     bench.now = PATIENCE;
     bench.tick();
     assert_eq!((bench.held(), bench.wants_tick()), (0, false));
+}
+
+/// Datagrams whose ports are known are forgotten like the others.
+#[test]
+fn as_many_datagrams_are_known() {
+    let mut bench = bench();
+    for id in 0..DATAGRAMS as u16 {
+        run(&mut bench, &[piece(id, 0, 80, true)]);
+    }
+    assert_eq!(passed(&run(&mut bench, &[piece(0, 80, 8, true)]), PORTS).len(), 1);
+    run(&mut bench, &[piece(9999, 0, 80, true)]);
+    assert_eq!(passed(&run(&mut bench, &[piece(1, 80, 8, true)]), PORTS).len(), 1);
+    assert_eq!(passed(&run(&mut bench, &[piece(0, 88, 8, true)]), PORTS).len(), 0);
 }
 
 /// The one whose fragment finds no room is the oldest itself.

@@ -86,12 +86,9 @@ pub(super) fn replace(bytes: &mut [u8], transport: Option<Transport>, to: &View)
     all
 }
 
-/// Corrects the checksum at `at`. What doesn't change isn't touched.
+/// Corrects the checksum at `at`.
 pub(super) fn adjust(bytes: &mut [u8], at: usize, by: Delta, apply: impl Fn(Delta, u16) -> u16) -> Delta {
     let Some(field) = bytes.get(at..).and_then(|bytes| bytes.first_chunk::<2>()) else { return Delta::default() };
-    if by == Delta::default() {
-        return by;
-    }
     put_u16(bytes, at, apply(by, u16::from_be_bytes(*field)))
 }
 
