@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use millrace_engine::epoch;
 use proptest::prelude::*;
 
 use super::super::hash::Seed;
@@ -169,6 +170,42 @@ fn many_of_one_hash_stop_nobody_else() {
 }
 
 #[test]
+fn two_full_buckets_that_become_one() {
+    let (mut index, mut reference) = (Index::new().unwrap(), Reference::default());
+    let mut insert = |index: &mut Index, hash, value| {
+        index.insert(hash, value).unwrap();
+        reference.insert(hash, value);
+    };
+    let mut value = 0;
+    let mut some = |index: &mut Index, until: &dyn Fn(&Index) -> bool| {
+        while !until(index) {
+            value += 1;
+            insert(index, mixed(value), value);
+        }
+    };
+    some(&mut index, &|index| index.current.len() == 1 << 14 && index.grown.is_none());
+    // The last hash of a bucket and the first of the next one, which are of one bucket when there are a quarter more.
+    let grown = Array { count: 5 << 12, ..Array::of(&index.current) };
+    let firsts = (9000_u64..).map(|number| (number << 32).div_ceil(1 << 14) as u32);
+    let first = firsts.into_iter().find(|&hash| grown.number(hash - 1) == grown.number(hash)).unwrap();
+    for hash in [first - 1, first].map(Hash::from_u32) {
+        (1..=16).for_each(|value| index.insert(hash, value).unwrap());
+    }
+    assert!(index.homeless.is_empty());
+    some(&mut index, &|index| index.grown.is_some());
+    some(&mut index, &|index| index.grown.is_none());
+    assert_eq!(index.current.len(), 5 << 12);
+    assert!(!index.homeless.is_empty());
+    for hash in [first - 1, first].map(Hash::from_u32) {
+        let mut found: Vec<u32> = index.iter(hash).collect();
+        found.sort_unstable();
+        assert!(found.into_iter().eq(1..=16));
+        assert!((1..=16).all(|value| index.remove(hash, value)));
+    }
+    reference.agrees(&index);
+}
+
+#[test]
 fn an_entry_without_a_place_makes_it_grow_early() {
     let mut index = Index::new().unwrap();
     // Half full, and then the buckets of one hash full.
@@ -209,6 +246,9 @@ fn memory_follows_the_number_of_entries() {
     let hash = |value: u32| seed.hash(value.into(), 2);
     for value in 1..=400_000 {
         index.insert(hash(value), value).unwrap();
+        if value % 1000 == 0 {
+            let _ = epoch::domain().collect();
+        }
         assert!(index.memory() <= 2 * HUGE_PAGE + 28 * index.len());
     }
     // Every entry replaced, and replaced again: no more than the growth that had begun.

@@ -281,6 +281,19 @@ fn either_key_counts() {
 }
 
 #[test]
+fn half_a_flow_is_none() {
+    let mut table = FlowTable::new(10).unwrap();
+    let new = flow(1);
+    let keys = SIDES.map(|side| Flow::new(&new, Ticks(0)).key(side));
+    let [inside, outside] = keys.map(|key| table.hash(&key));
+    while table.index.insert(outside, 9).is_ok() {}
+    assert_eq!(table.insert(&new, Ticks(0)), Err(InsertError::Full));
+    assert_eq!(table.index.first(inside), 0);
+    while table.index.remove(outside, 9) {}
+    assert_eq!(table.insert(&new, Ticks(0)), Ok(1));
+}
+
+#[test]
 fn full_and_dense() {
     const MAX: u32 = 1000;
     let mut table = FlowTable::new(MAX).unwrap();
