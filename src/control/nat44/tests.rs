@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::control::tests::{config, start};
+use millrace_engine::epoch::domain;
 use millrace_graph_nodes::nat44::State;
 use millrace_graph_nodes::nat44::rules::{Pool, Rules};
 use millrace_graph_nodes::nat44::state::{Filter, Opening};
@@ -173,8 +174,10 @@ pub fn open(router: &Router, inside: &str, port: u16) {
     let view = View::new(ip(inside), port, ip("198.51.100.7"), 53);
     let tx_interface = router.interfaces.index("wan").unwrap();
     let opening = Opening { key: Key { view, protocol: 17, table: 0 }, tx_interface, tcp: None };
+    let me = domain().register();
+    let worker = router.nat44.path.rules(&me.guard()).host_worker(ip(inside));
     let open = move |state: &mut State, rules: &Rules, now| state.outbound(rules, &opening, now).map(drop);
-    assert_eq!(router.nat44.on(&router.engine, 0, open), Some(Ok(())));
+    assert_eq!(router.nat44.on(&router.engine, worker, open), Some(Ok(())));
 }
 
 /// The sessions, as inside and outside endpoint.

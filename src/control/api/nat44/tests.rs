@@ -20,7 +20,7 @@ nat44:
 ";
 
 fn router() -> Shared {
-    Shared::new(start(&format!("{INTERFACES}{NAT44}")))
+    Shared::new(start(&format!("workers: {{count: 2}}{INTERFACES}{NAT44}")))
 }
 
 async fn listed(shared: &Shared, filter: Nat44Filter, limit: u64) -> Result<Vec<Nat44Session>, Status> {
@@ -94,7 +94,9 @@ async fn slow_clients() {
     // Sessions come and go meanwhile, and the configuration changes.
     let filter = Some(Nat44Filter { port: Some(12_999), ..Nat44Filter::default() });
     assert_eq!(clear(&shared, ClearNat44SessionsRequest { filter }).await.unwrap().into_inner().sessions, 1);
-    let config = crate::control::tests::config(&format!("{INTERFACES}{NAT44}  filtering: endpoint-independent\n"));
+    let config = crate::control::tests::config(&format!(
+        "workers: {{count: 2}}{INTERFACES}{NAT44}  filtering: endpoint-independent\n"
+    ));
     shared.lock().commit(config, "edit").unwrap();
     let mut rest = 0;
     while rest < 1000 {
@@ -141,6 +143,9 @@ async fn a_summary_of_all_workers() {
     for host in 1..=20 {
         (0..host).for_each(|n| open(&shared.lock(), &format!("192.168.1.{}", 100 + host), 10_000 + n));
     }
+    let workers = |router: &Router| router.nat44.on_each(&router.engine, |state, _, _| state.flows.len());
+    let of_each = workers(&shared.lock());
+    assert!(of_each.iter().all(|sessions| (1..210).contains(sessions)), "{of_each:?}");
     let asked = |hosts| GetNat44SummaryRequest { hosts };
     let all = summary(&shared, &asked(0)).await.unwrap().into_inner();
     assert_eq!((all.sessions, all.mappings, all.hosts, all.max_sessions), (210, 210, 20, 5000));
