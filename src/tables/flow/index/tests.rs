@@ -246,7 +246,7 @@ fn memory_follows_the_number_of_entries() {
     let hash = |value: u32| seed.hash(value.into(), 2);
     for value in 1..=400_000 {
         index.insert(hash(value), value).unwrap();
-        if value % 1000 == 0 {
+        if value % 100 == 0 {
             let _ = epoch::domain().collect();
         }
         assert!(index.memory() <= 2 * HUGE_PAGE + 28 * index.len());
