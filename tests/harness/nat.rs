@@ -3,7 +3,7 @@
 use crate::frames::{self, Icmp, Ip};
 use crate::l4::Packet;
 use crate::two::End;
-use crate::{LAN, Router, Seen, WAN, Wire, Wires};
+use crate::{LAN, Router, Seen, WAN, Wire, Wires, eventually};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 pub struct Nat {
     /// The router and the wires.
     pub net: Wires,
+    workers: usize,
 }
 
 impl Nat {
@@ -31,10 +32,17 @@ impl Nat {
         Nat::with(&Nat::config(nat44))
     }
 
-    /// Starts it with a configuration of one's own.
+    /// Starts it with a configuration of one's own. `MILLRACE_TEST_WORKERS` says how many workers it has, if it doesn't itself.
     #[track_caller]
     pub fn with(config: &str) -> Nat {
-        Nat { net: Wires::with(config) }
+        Nat::of(Wires::with(&with_workers(config)))
+    }
+
+    /// What was started otherwise.
+    #[track_caller]
+    pub fn of(net: Wires) -> Nat {
+        let workers = if net.router.is_daemon() { net.router.list("show workers").len() } else { 1 };
+        Nat { net, workers }
     }
 
     /// The router.
@@ -51,7 +59,7 @@ impl Nat {
     /// Replaces the whole configuration while it runs.
     #[track_caller]
     pub fn apply_config(&self, config: &str) {
-        let file = self.router().files().write("next.yaml", config);
+        let file = self.router().files().write("next.yaml", with_workers(config));
         self.router().run(&format!("config apply {}", file.display()));
     }
 
@@ -140,11 +148,29 @@ impl Nat {
     #[track_caller]
     pub fn rest(&self) -> Seen {
         let mut seen = Seen::default();
+        if self.workers > 1 {
+            self.await_hand_offs();
+        }
         for _ in 0..3 {
             ask(&self.net.lan, &LAN, &mut seen.lan);
             ask(&self.net.wan, &WAN, &mut seen.wan);
         }
         seen
+    }
+
+    /// A worker that has slept takes up what was handed to it when the machine lets it run. Waits until all is accounted for,
+    /// or the books stand still: then fragments wait for others.
+    #[track_caller]
+    fn await_hand_offs(&self) {
+        let mut last = None;
+        eventually("the workers are at rest", || {
+            let rows = self.router().list("show workers");
+            let sum =
+                |keys: &[&str]| keys.iter().flat_map(|key| rows.iter().map(|row| row[*key].as_u64())).flatten().sum();
+            let (came, went): (u64, u64) = (sum(&["received", "made"]), sum(&["sent", "dropped", "consumed"]));
+            let still = last.replace((came, went)) == Some((came, went));
+            (came == went || still).then_some(())
+        });
     }
 
     /// The sessions, as JSON.
@@ -203,6 +229,12 @@ impl Seen {
     pub fn wan_packets(&self) -> Vec<Packet> {
         self.wan.iter().filter_map(|frame| Packet::of(frame)).collect()
     }
+}
+
+/// The configuration with as many workers as the environment asks for.
+fn with_workers(config: &str) -> String {
+    let workers = std::env::var("MILLRACE_TEST_WORKERS").ok().filter(|_| !config.contains("workers:"));
+    workers.map(|count| format!("workers: {{count: {count}}}\n")).unwrap_or_default() + config
 }
 
 /// The first packet among frames, without its link header.

@@ -59,21 +59,25 @@ fn of_tcp_and_icmp() {
 #[test]
 fn datagrams_do_not_mix() {
     let nat = Nat::start("pool: [203.0.113.2]");
-    let sent = data(600);
     let hosts = [10, 11, 12, 13].map(|host| format!("192.168.1.{host}:{}", 6000 + host));
+    let data = [1, 2, 3, 4].map(|number| vec![number; 600 + usize::from(number)]);
     let mut frames = Vec::new();
     for part in [1, 0] {
-        for host in &hosts {
+        for (host, data) in hosts.iter().zip(&data) {
             for identification in [7, 8] {
-                frames.push(l4::fragments(&l4::udp(host, REMOTE, &sent), 512, identification)[part].clone());
+                frames.push(l4::fragments(&l4::udp(host, REMOTE, data), 512, identification)[part].clone());
             }
         }
     }
     let seen = nat.pass(&frames).wan_packets();
     assert_eq!(seen.len(), 16);
-    let ports: Vec<u16> =
-        seen.iter().filter(|part| part.ip.fragment_offset.value() == 0).map(|part| part.from).collect();
-    assert_eq!(ports, [6010, 6010, 6011, 6011, 6012, 6012, 6013, 6013]);
+    // Each has its data, and both datagrams of a host its port.
+    let halves = |first: bool| seen.iter().filter(move |part| (part.ip.fragment_offset.value() == 0) == first);
+    for (host, data) in hosts.iter().zip(data) {
+        assert_eq!(halves(false).filter(|part| part.data == data[504..]).count(), 2, "{host}");
+        let ports: Vec<_> = halves(true).filter(|part| part.data == data[..504]).map(|part| part.from).collect();
+        assert!(ports.len() == 2 && ports[0] == ports[1], "{host}: {ports:?}");
+    }
 }
 
 /// RFC 4787 REQ-14a: what never becomes whole costs a bounded room, and goes; meanwhile others pass.

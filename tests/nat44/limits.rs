@@ -5,6 +5,11 @@ use crate::connection::Connection;
 use harness::l4::{self, segment};
 use harness::{LAN, Nat};
 
+/// With one worker, which has all ports and all the room for itself.
+fn start(nat44: &str) -> Nat {
+    Nat::with(&format!("workers: {{count: 1}}\n{}", Nat::config(nat44)))
+}
+
 const REMOTE: &str = "198.51.100.1:53";
 
 /// Sends packets into the lan, some at a time; returns how many came out in the wan, and how many errors came back.
@@ -30,7 +35,7 @@ fn hosts(count: u32) -> impl Iterator<Item = String> {
 fn ports_run_out() {
     // A static mapping takes most of them, so that there are 1023 and 1000 left.
     let taken = "{protocol: udp, external: '203.0.113.2:2024-65535', internal: '192.168.1.13:2024-65535'}";
-    let nat = Nat::start(&format!("pool: [203.0.113.2], static-mappings: [{taken}]"));
+    let nat = start(&format!("pool: [203.0.113.2], static-mappings: [{taken}]"));
     let mut connection = Connection::open(&nat, "192.168.1.10:500", "198.51.100.1:80");
     let ask = |port: u16| move |host: String| l4::udp(&format!("{host}:{port}"), REMOTE, b"?");
     assert_eq!(flood(&nat, hosts(1000).map(ask(5000))), (1000, 0));
@@ -57,7 +62,7 @@ fn ports_run_out() {
 /// ones are refused.
 #[test]
 fn sessions_run_out() {
-    let nat = Nat::start("pool: [203.0.113.2], max-sessions: 64");
+    let nat = start("pool: [203.0.113.2], max-sessions: 64");
     let ends = |number: u16| format!("192.168.1.10:{}", 2000 + number);
     let mut connections: Vec<_> =
         (0..32).map(|number| Connection::open(&nat, &ends(number), "198.51.100.1:80")).collect();
@@ -97,7 +102,7 @@ fn sessions_run_out() {
 #[test]
 fn one_hosts_sessions_run_out() {
     let mapping = "{protocol: tcp, external: '203.0.113.2:80', internal: '192.168.1.10:80'}";
-    let nat = Nat::start(&format!("pool: [203.0.113.2], max-sessions-per-host: 10, static-mappings: [{mapping}]"));
+    let nat = start(&format!("pool: [203.0.113.2], max-sessions-per-host: 10, static-mappings: [{mapping}]"));
     let mut connection = Connection::open(&nat, "192.168.1.10:4000", "198.51.100.1:80");
     let ask = |host: u8, port: u16| l4::udp(&format!("192.168.1.{host}:{port}"), REMOTE, b"?");
     let (out, errors) = flood(&nat, (5000..5050).map(|port| ask(10, port)));

@@ -17,7 +17,7 @@ fn start(more: &str) -> (Nat, UdpSocket) {
     let config = Nat::config(&format!("pool: [203.0.113.2], timeouts: {{udp: 2s}}, {log}"));
     let (lan, wan) = (lab.wire("lan"), lab.wire("wan"));
     let router = lab.start(&config);
-    (Nat { net: Wires { router, lan, wan, lab } }, collector)
+    (Nat::of(Wires { router, lan, wan, lab }), collector)
 }
 
 fn hear(collector: &UdpSocket) -> String {

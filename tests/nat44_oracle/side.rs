@@ -46,7 +46,7 @@ impl Side {
         let lab = Lab::new();
         let (lan, wan) = (lab.wire("lan"), lab.wire("wan"));
         let router = Router::start_kernel(&lab, &Side::config());
-        Side::of(Nat { net: Wires { router, lan, wan, lab } })
+        Side::of(Nat::of(Wires { router, lan, wan, lab }))
     }
 
     fn of(nat: Nat) -> Side {
