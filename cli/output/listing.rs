@@ -21,23 +21,23 @@ impl Listing {
 
     /// Prints the next items; `line` makes the lines of one in the table.
     pub fn add<T: Serialize>(&mut self, items: &[T], line: impl Fn(&T) -> String) -> Result<(), Error> {
+        let mut text = String::new();
         for item in items {
-            let text = match self.output.format {
-                Format::Table => line(item),
-                Format::Json => element(item)?,
-                Format::Yaml => yaml(std::slice::from_ref(item))?,
-            };
-            let before = match (self.output.format, self.any) {
+            text.push_str(match (self.output.format, self.any) {
                 (Format::Table, false) => &self.heading,
                 (Format::Json, false) => "[\n",
                 (Format::Json, true) => ",\n",
                 _ => "",
-            };
-            write(&mut self.out, before)?;
-            write(&mut self.out, &text)?;
+            });
+            text.push_str(&match self.output.format {
+                Format::Table => line(item),
+                Format::Json => element(item)?,
+                Format::Yaml => yaml(std::slice::from_ref(item))?,
+            });
             self.any = true;
         }
-        Ok(())
+        // At once, because standard output is flushed with every line.
+        write(&mut self.out, &text)
     }
 
     /// Ends it; `nothing` is what a person reads when there was no item.
