@@ -216,6 +216,11 @@ fn the_interfaces_of_the_specification_are_understood() {
         route add 10.0.0.0/8 via 192.0.2.1,192.0.2.2 interface wan weight 2 vrf blue|\
         route replace 10.0.0.0/8 unreachable|route add 10.0.0.0/8 prohibit vrf blue|route remove 10.0.0.0/8 vrf blue|\
         neighbor add 192.0.2.9 mac 02:00:00:00:00:09 interface lan|neighbor remove 192.0.2.9 interface lan|\
+        show nat44 sessions|show nat44 sessions inside 192.168.1.10 port 80|show nat44 mappings|show nat44 summary|\
+        nat44 inside add lan|nat44 outside remove wan|nat44 pool add 203.0.113.2|nat44 pool remove interface|\
+        nat44 mapping add protocol tcp external 203.0.113.2:8080 internal 192.168.1.10:80|\
+        nat44 mapping remove external 203.0.113.3|nat44 sessions clear|nat44 exempt add destination 10.0.0.0/8|\
+        nat44 set timeouts udp 300s|nat44 set max-sessions 1000000|nat44 set max-sessions-per-host 10000|\
         clear counters|clear runtime|clear errors|clear trace|clear neighbors|\
         trace add device-input 10|trace add device-input 10 filter icmp|\
         capture start /tmp/x interface wan filter tcp port 80 limit 5|capture stop|\
