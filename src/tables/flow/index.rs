@@ -5,10 +5,11 @@
 //! when that is full, too, an entry of the two that has room in its own other bucket moves there. So a lookup reads one bucket,
 //! seldom two. For the rare entry that finds no place at all there is a short list.
 //!
-//! At four fifths the index grows: by a quarter, or while it is small by as much as it has. With each insertion a few
-//! buckets move, in the order of the placement hash, so both arrays are walked from end to end, and one number, up to which everything
-//! has moved, tells which of them has a hash. Entries know their placement hash, so nothing else is read. The array left behind goes to
-//! [`epoch`](millrace_engine::epoch), for another thread to unmap.
+//! At four fifths the index grows: by a quarter, or while it is small by as much as it has. With each insertion a few buckets move, in
+//! the order of the placement hash, so both arrays are walked from end to end, and one number, up to which everything has moved, tells
+//! which of them has a hash. Entries know their placement hash, so nothing else is read. Another thread maps the new array and backs
+//! it, a little ahead of the moving; what is left behind goes to [`epoch`](millrace_engine::epoch), piece by piece, for yet another
+//! one to unmap. So no insertion waits for the system.
 //!
 //! One writer, no readers beside it. Values are not told apart: who looks up compares what they stand for.
 
@@ -20,14 +21,14 @@ use std::io;
 use std::ptr::NonNull;
 
 use bucket::{ALTERNATE, Bucket, Values};
-use grow::first_limit;
+use grow::{LARGE, first_limit};
 
 use super::hash::Hash;
 use crate::ahead::{self, Pending};
 use crate::region::Region;
 
-/// Buckets of a new index.
-const FIRST: u32 = 64;
+/// Buckets of a new index: from here on another thread maps what it grows to.
+const FIRST: u32 = LARGE;
 /// Entries without a place that an insertion may leave behind.
 const HOMELESS: usize = 64;
 
@@ -119,25 +120,20 @@ const fn other((hash, value): (u32, u32)) -> (u32, u32) {
 }
 
 impl Index {
-    /// An empty one, of 4 KiB.
+    /// An empty one, of 64 KiB.
     ///
     /// # Errors
     /// The system has no memory.
     pub fn new() -> io::Result<Self> {
+        Self::with_buckets(FIRST)
+    }
+
+    fn with_buckets(count: u32) -> io::Result<Self> {
         ahead::start();
-        let current = Region::new(FIRST as usize)?;
+        let current = Region::new(count as usize)?;
+        let (arrays, limit) = ([Array::of(&current); 2], first_limit(count));
         let homeless = Vec::with_capacity(HOMELESS);
-        let arrays = [Array::of(&current); 2];
-        Ok(Self {
-            arrays,
-            frontier: 0,
-            len: 0,
-            limit: first_limit(FIRST),
-            homeless,
-            current,
-            ordered: None,
-            grown: None,
-        })
+        Ok(Self { arrays, frontier: 0, len: 0, limit, homeless, current, ordered: None, grown: None })
     }
 
     /// The number of entries.

@@ -10,7 +10,7 @@ use crate::region::{HUGE_PAGE, Region};
 /// Buckets up to which an index doubles.
 const SMALL: u32 = 1 << 14;
 /// Buckets from which on another thread makes the grown array ready.
-const LARGE: u32 = 1 << 10;
+pub const LARGE: u32 = 1 << 10;
 /// Old buckets that move with an insertion.
 const STEP: u32 = 2;
 /// Old buckets that are given up together: two megabytes.

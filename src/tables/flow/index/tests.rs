@@ -8,6 +8,9 @@ use super::grow::limit;
 use super::*;
 use crate::region::HUGE_PAGE;
 
+/// Buckets of an index that grows soon, and without waiting for another thread.
+const SMALLEST: u32 = 64;
+
 /// The slow one: the values of each hash.
 #[derive(Default)]
 struct Reference(HashMap<u32, Vec<u32>>);
@@ -68,7 +71,7 @@ proptest! {
         steps in prop::collection::vec((hashes(), 1..1_u32 << 31, 0..8_u8), 0..4000),
         removals in any::<u64>(),
     ) {
-        let (mut index, mut reference) = (Index::new().unwrap(), Reference::default());
+        let (mut index, mut reference) = (Index::with_buckets(SMALLEST).unwrap(), Reference::default());
         let mut entries: Vec<(Hash, u32)> = Vec::new();
         let mut random = removals;
         for (hash, value, kind) in steps {
@@ -96,7 +99,7 @@ proptest! {
 
 #[test]
 fn every_entry_is_found_at_every_step_of_a_growth() {
-    let (mut index, mut reference) = (Index::new().unwrap(), Reference::default());
+    let (mut index, mut reference) = (Index::with_buckets(SMALLEST).unwrap(), Reference::default());
     let (mut growing, mut growths) = (0, 0);
     for value in 1..=5000 {
         let hash = mixed(value);
@@ -143,7 +146,7 @@ fn mixed(value: u32) -> Hash {
 
 #[test]
 fn many_of_one_hash_stop_nobody_else() {
-    let (mut index, mut reference) = (Index::new().unwrap(), Reference::default());
+    let (mut index, mut reference) = (Index::with_buckets(SMALLEST).unwrap(), Reference::default());
     let mut insert = |index: &mut Index, hash, value| {
         index.insert(hash, value).unwrap();
         reference.insert(hash, value);
@@ -171,7 +174,7 @@ fn many_of_one_hash_stop_nobody_else() {
 
 #[test]
 fn two_full_buckets_that_become_one() {
-    let (mut index, mut reference) = (Index::new().unwrap(), Reference::default());
+    let (mut index, mut reference) = (Index::with_buckets(SMALLEST).unwrap(), Reference::default());
     let mut insert = |index: &mut Index, hash, value| {
         index.insert(hash, value).unwrap();
         reference.insert(hash, value);
@@ -207,7 +210,7 @@ fn two_full_buckets_that_become_one() {
 
 #[test]
 fn an_entry_without_a_place_makes_it_grow_early() {
-    let mut index = Index::new().unwrap();
+    let mut index = Index::with_buckets(SMALLEST).unwrap();
     // Half full, and then the buckets of one hash full.
     (1..=256).for_each(|value| index.insert(mixed(value), value).unwrap());
     let same = Hash::from_u32(0x7777_7777);
@@ -216,7 +219,7 @@ fn an_entry_without_a_place_makes_it_grow_early() {
         value += 1;
         index.insert(same, value).unwrap();
     }
-    assert!(value <= 17 && index.grown.is_none() && index.len() < limit(FIRST));
+    assert!(value <= 17 && index.grown.is_none() && index.len() < limit(SMALLEST));
     index.insert(mixed(257), 257).unwrap();
     assert!(index.grown.is_some());
     (1..=256).for_each(|value| assert!(index.iter(mixed(value)).eq([value])));
@@ -230,7 +233,7 @@ fn an_entry_without_a_place_makes_it_grow_early() {
 
 #[test]
 fn no_value_that_does_not_fit() {
-    let mut index = Index::new().unwrap();
+    let mut index = Index::with_buckets(SMALLEST).unwrap();
     for value in [0, ALTERNATE, u32::MAX] {
         assert_eq!(index.insert(Hash::from_u32(9), value), Err(Crowded));
     }
