@@ -5,7 +5,7 @@
 use crate::forwarding::Forwarding;
 use crate::icmp::error::Reason;
 use crate::nat44::in2out::goes_on;
-use crate::nat44::parse::{Fragment, Kind, Malformed, Parsed, parse};
+use crate::nat44::parse::{ASKS_FOR_ECHO, Fragment, Kind, Malformed, Parsed, parse};
 use crate::nat44::rules::Rules;
 use crate::nat44::state::{Opening, Refusal};
 use crate::nat44::{EXPIRE_AT_ONCE, Nat44, State, icmp as quotes, mss, out2in, rewrite, track};
@@ -98,7 +98,10 @@ impl Node for In2outSlowpath {
             return self.error(packet, &parsed, next, cx);
         }
         let rules = self.nat.rules(&cx.guard());
-        if packet.meta.marks & marks::HAIRPIN != 0 && parsed.fragment != Fragment::No && !is_behind(rules, &parsed) {
+        if packet.meta.marks & marks::HAIRPIN != 0
+            && parsed.fragment != Fragment::No
+            && !is_behind(rules, packet, &parsed)
+        {
             packet.meta.marks &= !(marks::HAIRPIN | marks::PORTS_KNOWN);
             return Next::Local;
         }
@@ -186,12 +189,17 @@ impl In2outSlowpath {
 }
 
 /// Whether somebody inside has the endpoint that a fragment is for, whose ports are known by now.
-fn is_behind(rules: &Rules, parsed: &Parsed) -> bool {
+fn is_behind(rules: &Rules, packet: &Packet<'_>, parsed: &Parsed) -> bool {
+    let (external, protocol) = (parsed.view.destination(), parsed.protocol.0);
     let port = match parsed.kind {
         Kind::Query => parsed.view.source_port(),
         _ => parsed.view.destination_port(),
     };
-    rules.in_use(parsed.view.destination(), parsed.protocol.0, port)
+    match packet.meta.scratch[1] & ASKS_FOR_ECHO != 0 {
+        // As of whole ones: see nat44-hairpin.
+        true => rules.is_static((external, port), protocol),
+        false => rules.in_use(external, protocol, port),
+    }
 }
 
 fn cause(malformed: Malformed) -> Count {

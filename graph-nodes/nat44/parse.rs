@@ -174,6 +174,9 @@ pub fn known_ports(view: &View) -> u64 {
     u64::from(u32::from_le_bytes([a, b, c, d]))
 }
 
+/// Beside the ports in `scratch`: the datagram asks for an echo.
+pub const ASKS_FOR_ECHO: u64 = 1 << 32;
+
 fn later(packet: &Packet<'_>, protocol: IpProtocol, side: Side) -> Result<(Kind, [u16; 2]), Malformed> {
     let kind = match protocol {
         IpProtocol::TCP | IpProtocol::UDP => Kind::Ports,

@@ -10,8 +10,8 @@
 mod store;
 
 use crate::marks;
-use crate::nat44::parse::{Malformed, known_ports, parse};
-use crate::nat44::{in2out, out2in};
+use crate::nat44::parse::{ASKS_FOR_ECHO, Malformed, known_ports, parse};
+use crate::nat44::{in2out, is_echo_request, out2in};
 use millrace_engine::node::Edges;
 use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::flow::Side;
@@ -233,7 +233,7 @@ fn fragment(packet: &Packet<'_>) -> Option<(Key, Ipv4, Range)> {
 /// The ports of a first fragment.
 fn first_fragment<D: Direction>(packet: &Packet<'_>) -> Result<u64, Count> {
     match parse(packet, D::SIDE) {
-        Ok(parsed) => Ok(known_ports(&parsed.view)),
+        Ok(parsed) => Ok(known_ports(&parsed.view) | if is_echo_request(packet) { ASKS_FOR_ECHO } else { 0 }),
         // RFC 1858 section 3: a fragment as short as that was made to get past filters.
         Err(Malformed::Transport) => Err(Count::Tiny),
         Err(_) => Err(Count::Unfit),
