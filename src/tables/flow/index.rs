@@ -71,7 +71,8 @@ impl Array {
     }
 }
 
-/// See the [module](self).
+/// From a 32-bit hash to 31-bit values: buckets of a cache line that hold eight, of which a lookup reads one, seldom two. Grows a step
+/// with each insertion. Values of one hash are not told apart: who looks up compares what they stand for.
 #[derive(Debug)]
 pub struct Index {
     /// Before the frontier: the grown array, if any. From there on: the current one.
