@@ -47,7 +47,9 @@ pub fn translate(packet: &mut Packet<'_>, flow: &mut Flow, side: Side, now: Tick
     let (to, l3, l4) = (flow.translated(side), flow.l3_delta(side), flow.l4_delta(side));
     if flow.protocol() == IpProtocol::TCP.0 {
         let Some(header) = packet.data_mut().first_chunk_mut::<TCP>() else { return false };
-        if header[TCP_FLAGS] & (STATE_FLAGS | ACK) != ACK || flow.state() != State::TcpEstablished {
+        if header[TCP_FLAGS] & (STATE_FLAGS | ACK) != ACK
+            || !matches!(flow.state(), State::TcpEstablished | State::TcpClosing)
+        {
             return false;
         }
         let ack = u32::from_be_bytes([header[TCP_ACK], header[TCP_ACK + 1], header[TCP_ACK + 2], header[TCP_ACK + 3]]);

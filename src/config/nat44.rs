@@ -101,7 +101,7 @@ pub struct Timeouts {
     pub udp: Time,
     /// TCP connections that are open; default 7440 s (RFC 5382 REQ-5: at least 2 hours 4 minutes).
     pub tcp_established: Time,
-    /// TCP connections that are opening or closing; default 240 s (RFC 5382 REQ-5: at least 4 minutes).
+    /// TCP connections that are opening, or closed by both ends; default 240 s (RFC 5382 REQ-5: at least 4 minutes).
     pub tcp_transitory: Time,
     /// ICMP queries; default 60 s (RFC 5508 REQ-2: at least 60 s).
     pub icmp: Time,

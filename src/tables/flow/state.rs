@@ -17,7 +17,7 @@ pub enum State {
     TcpOpening = 1,
     /// TCP: open.
     TcpEstablished = 2,
-    /// TCP: a FIN, not both acknowledged yet.
+    /// TCP: a FIN from one side; the other may still send.
     TcpClosing = 3,
     /// TCP: a FIN from each side.
     TcpTimeWait = 4,
@@ -54,11 +54,12 @@ impl State {
         }
     }
 
-    /// Whether such a flow may make room for another one: TCP that is not established, what has had no answer, and ICMP queries.
+    /// Whether such a flow may make room for another one: TCP that is not open (for one end it is until both have sent a FIN), what has
+    /// had no answer, and ICMP queries.
     #[inline]
     #[must_use]
     pub const fn is_transitory(self, protocol: u8) -> bool {
-        protocol == ICMP || !matches!(self, Self::TcpEstablished | Self::Replied)
+        protocol == ICMP || !matches!(self, Self::TcpEstablished | Self::TcpClosing | Self::Replied)
     }
 
     /// From the lower three bits of a number that came from a state.
@@ -102,8 +103,9 @@ impl Timeouts {
     #[must_use]
     pub const fn of(&self, protocol: u8, state: State) -> u32 {
         match state {
-            State::TcpEstablished => self.tcp_established,
-            State::TcpOpening | State::TcpClosing | State::TcpTimeWait | State::TcpReset => self.tcp_transitory,
+            // RFC 6146 section 3.5.2.2: after the FIN of one end, data can still flow to it.
+            State::TcpEstablished | State::TcpClosing => self.tcp_established,
+            State::TcpOpening | State::TcpTimeWait | State::TcpReset => self.tcp_transitory,
             State::Unreplied | State::Replied if protocol == ICMP => self.icmp,
             State::Unreplied | State::Replied => self.udp,
         }
@@ -153,14 +155,17 @@ mod tests {
         let spans = Spans::new(&Timeouts { udp: 1, tcp_established: 2, tcp_transitory: 3, icmp: 4 });
         let secs = |protocol, state| spans.of(protocol, state).as_secs();
         assert_eq!([secs(UDP, State::Unreplied), secs(UDP, State::Replied), secs(47, State::Replied)], [1, 1, 1]);
-        assert_eq!(secs(TCP, State::TcpEstablished), 2);
-        for state in [State::TcpOpening, State::TcpClosing, State::TcpTimeWait, State::TcpReset] {
+        for state in [State::TcpEstablished, State::TcpClosing] {
+            assert_eq!(secs(TCP, state), 2);
+            assert!(!state.is_transitory(TCP));
+        }
+        for state in [State::TcpOpening, State::TcpTimeWait, State::TcpReset] {
             assert_eq!(secs(TCP, state), 3);
             assert!(state.is_transitory(TCP));
         }
         assert_eq!([secs(ICMP, State::Unreplied), secs(ICMP, State::Replied)], [4, 4]);
         assert!(State::Replied.is_transitory(ICMP) && State::Unreplied.is_transitory(UDP));
-        assert!(!State::Replied.is_transitory(UDP) && !State::TcpEstablished.is_transitory(TCP));
+        assert!(!State::Replied.is_transitory(UDP));
     }
 
     #[test]
