@@ -6,6 +6,7 @@
 //! rests for two minutes (RFC 6888 REQ-8); it rests for less only when nothing else is free, the oldest first. TCP's don't rest: its flows
 //! are tracked to their end (exception A of the same clause). Identifiers of ICMP queries below 1024 are the router's own.
 
+mod block_set;
 mod random;
 mod space;
 #[cfg(test)]

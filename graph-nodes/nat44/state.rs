@@ -37,7 +37,7 @@ use groups::Groups;
 use hosts::Hosts;
 use mappings::{Kind, Mappings};
 use millrace_tables::flow::tcp::TcpSegment;
-use millrace_tables::flow::{FlowTable, Key, MAX_FLOWS, Timeouts};
+use millrace_tables::flow::{FlowId, FlowTable, Key, MAX_FLOWS, Timeouts};
 use std::io;
 use std::net::Ipv4Addr;
 
@@ -87,6 +87,10 @@ pub struct State {
     /// Whose quarantined ports are looked at next.
     settling: usize,
     reclaimed: u64,
+    /// The flow that makes room for the one that is being opened.
+    oldest: Option<FlowId>,
+    /// How far the oldest flows have been prefetched for this frame, by stage.
+    ahead: [FlowId; State::STAGES],
 }
 
 /// What flows stand on.
@@ -126,6 +130,8 @@ impl State {
             timeouts: Timeouts::default(),
             settling: 0,
             reclaimed: 0,
+            oldest: None,
+            ahead: [0; State::STAGES],
         })
     }
 

@@ -6,6 +6,7 @@
 //! that is not free.
 
 use super::Random;
+use super::block_set::BlockSet;
 use crossbeam::utils::CachePadded;
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -15,9 +16,7 @@ use zerocopy::FromZeros;
 /// Ports in a block.
 const BLOCK: usize = 64;
 /// Blocks of an address and protocol.
-const BLOCKS: usize = 65536 / BLOCK;
-/// Words of a bit for each block.
-const WORDS: usize = BLOCKS / 64;
+pub(super) const BLOCKS: usize = 65536 / BLOCK;
 /// In a port's word: it is in quarantine; 15 bits of seconds and 16 bits of the next port follow.
 const WAITING: u32 = 1 << 31;
 /// What the seconds are counted modulo.
@@ -55,7 +54,7 @@ pub struct Space {
     /// 0, or the number of the worker and 1.
     owners: Box<[AtomicU8]>,
     /// Blocks that no worker owns.
-    unclaimed: CachePadded<[AtomicU64; WORDS]>,
+    unclaimed: CachePadded<BlockSet>,
     lanes: Box<[CachePadded<Lane>]>,
 }
 
@@ -63,8 +62,8 @@ pub struct Space {
 #[derive(Debug, Default)]
 struct Lane {
     /// Blocks that it owns, and those of them that have a free port.
-    mine: [AtomicU64; WORDS],
-    open: [AtomicU64; WORDS],
+    mine: BlockSet,
+    open: BlockSet,
     owned: AtomicU32,
     /// The queue of ports in quarantine, the oldest first; 0: none.
     head: AtomicU16,
@@ -86,17 +85,6 @@ fn never(block: usize) -> u64 {
     if block == 0 { NEVER } else { 0 }
 }
 
-fn set(bits: &[AtomicU64; WORDS], block: usize, on: bool) {
-    if let Some(word) = bits.get(block / 64) {
-        let (old, bit) = (word.load(Relaxed), 1 << (block % 64));
-        word.store(if on { old | bit } else { old & !bit }, Relaxed);
-    }
-}
-
-fn is_set(bits: &[AtomicU64; WORDS], block: usize) -> bool {
-    bits.get(block / 64).is_some_and(|word| word.load(Relaxed) >> (block % 64) & 1 == 1)
-}
-
 fn add(count: &AtomicU32, by: i32) {
     count.store(count.load(Relaxed).wrapping_add_signed(by), Relaxed);
 }
@@ -108,7 +96,7 @@ impl Space {
             holders: <[AtomicU32]>::new_box_zeroed_with_elems(65536).ok()?,
             busy: (0..BLOCKS).map(|block| AtomicU64::new(never(block))).collect(),
             owners: (0..BLOCKS).map(|_| AtomicU8::new(0)).collect(),
-            unclaimed: CachePadded::new(std::array::from_fn(|_| AtomicU64::new(u64::MAX))),
+            unclaimed: CachePadded::new(BlockSet::full()),
             lanes: (0..workers).map(|_| CachePadded::default()).collect(),
         })
     }
@@ -124,10 +112,11 @@ impl Space {
     pub fn take(&self, worker: usize, wish: Wish<'_>, holder: u32, random: &mut Random, now: u32) -> Option<u16> {
         let lane = self.lanes.get(worker)?;
         self.settle(worker, SETTLE, now);
+        let blocks = place(*wish.range.start()).0..=place(*wish.range.end()).0;
         let kept = wish.range.contains(&wish.port) && self.take_port(lane, worker, wish.port, wish.reserved);
         let port = if kept {
             Some(wish.port)
-        } else if any_in(&lane.open, wish.range) || any_in(&self.unclaimed, wish.range) {
+        } else if lane.open.any_in(&blocks) || self.unclaimed.any_in(&blocks) {
             let drawn = self.draw(lane, worker, wish, random);
             drawn.or_else(|| self.search(lane, worker, wish, random)).or_else(|| self.recall(lane, wish, now))
         } else {
@@ -158,7 +147,7 @@ impl Space {
             (true, _) => 0xaaaa_aaaa_aaaa_aaaa,
         };
         let own = |mask| {
-            let mut open = set_bits(&lane.open, start).filter(|block| (first..=last).contains(block));
+            let mut open = lane.open.from(start).filter(|block| (first..=last).contains(block));
             open.find_map(|block| self.pick(block, wish.reserved, mask, spin))
         };
         let unclaimed = |mask| self.pick_unclaimed(lane, worker, (first, start, last), wish.reserved, mask, spin);
@@ -187,7 +176,7 @@ impl Space {
         mask: u64,
         spin: u32,
     ) -> Option<u16> {
-        let blocks = set_bits(&self.unclaimed, start).filter(|block| (first..=last).contains(block));
+        let blocks = self.unclaimed.from(start).filter(|block| (first..=last).contains(block));
         let mut picked = blocks.filter_map(|block| {
             // Looked at before it is claimed: what is reserved is not worth a block.
             let port = pick(never(block), reserved.and_then(|bits| bits.get(block)), mask, spin, block)?;
@@ -207,7 +196,7 @@ impl Space {
         if reserved.and_then(|bits| bits.get(block)).is_some_and(|bits| bits & bit != 0) {
             return false;
         }
-        let free = (is_set(&lane.mine, block) || self.may_spread(lane) && self.claim(lane, worker, block))
+        let free = (lane.mine.contains(block) || self.may_spread(lane) && self.claim(lane, worker, block))
             && self.busy.get(block).is_some_and(|busy| busy.load(Relaxed) & bit == 0);
         if free {
             self.mark(lane, port);
@@ -222,12 +211,10 @@ impl Space {
         if owner.load(Relaxed) != 0 || owner.compare_exchange(0, worker as u8 + 1, Acquire, Relaxed).is_err() {
             return false;
         }
-        if let Some(word) = self.unclaimed.get(block / 64) {
-            word.fetch_and(!(1 << (block % 64)), Relaxed);
-        }
+        self.unclaimed.remove_shared(block);
         add(&lane.owned, 1);
-        set(&lane.mine, block, true);
-        set(&lane.open, block, true);
+        lane.mine.insert(block);
+        lane.open.insert(block);
         true
     }
 
@@ -238,7 +225,7 @@ impl Space {
         let now_busy = busy.load(Relaxed) | bit;
         busy.store(now_busy, Relaxed);
         if now_busy == u64::MAX {
-            set(&lane.open, block, false);
+            lane.open.remove(block);
         }
     }
 
@@ -250,13 +237,14 @@ impl Space {
         let still = busy.load(Relaxed) & !bit;
         busy.store(still, Relaxed);
         let gives_back = still == never(block) && self.lanes.len() > 1;
-        set(&lane.open, block, !gives_back);
+        if !gives_back {
+            lane.open.insert(block);
+        }
         if gives_back && let Some(owner) = self.owners.get(block) {
-            set(&lane.mine, block, false);
+            lane.mine.remove(block);
+            lane.open.remove(block);
             add(&lane.owned, -1);
-            if let Some(word) = self.unclaimed.get(block / 64) {
-                word.fetch_or(1 << (block % 64), Relaxed);
-            }
+            self.unclaimed.insert_shared(block);
             owner.store(0, Release);
         }
     }
@@ -331,7 +319,7 @@ impl Space {
     #[inline]
     pub fn holder(&self, worker: usize, port: u16) -> Option<u32> {
         let lane = self.lanes.get(worker)?;
-        let word = self.holders.get(usize::from(port)).filter(|_| is_set(&lane.mine, place(port).0))?.load(Relaxed);
+        let word = self.holders.get(usize::from(port)).filter(|_| lane.mine.contains(place(port).0))?.load(Relaxed);
         (word != 0 && word & WAITING == 0).then_some(word)
     }
 
@@ -368,32 +356,5 @@ fn pick(busy: u64, reserved: Option<&u64>, mask: u64, spin: u32, block: usize) -
     (free != 0).then(|| {
         let bit = (free.rotate_right(spin).trailing_zeros() + spin) % 64;
         (block * BLOCK) as u16 + bit as u16
-    })
-}
-
-/// Whether a block of a range has its bit set.
-fn any_in(bits: &[AtomicU64; WORDS], range: &RangeInclusive<u16>) -> bool {
-    let (first, last) = (place(*range.start()).0, place(*range.end()).0);
-    set_bits(bits, first).take_while(|block| *block >= first).any(|block| block <= last)
-}
-
-/// The blocks whose bits are set, from `start` on and around.
-fn set_bits(bits: &[AtomicU64; WORDS], start: usize) -> impl Iterator<Item = usize> {
-    let below = (1u64 << (start % 64)) - 1;
-    (0..=WORDS).flat_map(move |step| {
-        let at = (start / 64 + step) % WORDS;
-        let word = bits.get(at).map_or(0, |word| word.load(Relaxed));
-        let mut left = match step {
-            0 => word & !below,
-            WORDS => word & below,
-            _ => word,
-        };
-        std::iter::from_fn(move || {
-            (left != 0).then(|| {
-                let bit = left.trailing_zeros() as usize;
-                left &= left - 1;
-                at * 64 + bit
-            })
-        })
     })
 }

@@ -3,7 +3,7 @@
 use super::mappings::{Kind, Mapping};
 use super::{Base, Refusal};
 use crate::nat44::log::LogEvent;
-use crate::nat44::rules::{PoolId, Rules};
+use crate::nat44::rules::{External, PoolId, Rules};
 use millrace_tables::flow::{Hash, Ticks};
 use std::net::Ipv4Addr;
 
@@ -95,9 +95,10 @@ impl Base {
         }
         // RFC 4787 REQ-2: the address that it has, as long as it has one.
         let paired = self.hosts.get(host).and_then(|host| host.external());
-        let kept = |address: &Ipv4Addr| rules.any_external(*address).is_some_and(|found| found.is_in(wanted.pool));
-        if let Some(paired) = paired.filter(kept) {
-            let port = self.take_port(rules, paired, wanted, holder, now);
+        if let Some(paired) = paired
+            && let Some(external) = rules.any_external(paired).filter(|found| found.is_in(wanted.pool))
+        {
+            let port = self.take_port(external, wanted, holder, now);
             return port.map(|port| (paired, port)).ok_or(Refusal::NoPort);
         }
         let start = self.less_used(rules, addresses, wanted);
@@ -129,12 +130,12 @@ impl Base {
     ) -> Option<(Ipv4Addr, u16)> {
         (0..addresses.len().min(TRIES)).find_map(|step| {
             let address = *addresses.get((start + step) % addresses.len())?;
-            self.take_port(rules, address, wanted, holder, now).map(|port| (address, port))
+            let port = self.take_port(rules.any_external(address)?, wanted, holder, now)?;
+            Some((address, port))
         })
     }
 
-    fn take_port(&mut self, rules: &Rules, address: Ipv4Addr, wanted: Wanted, holder: u32, now: Ticks) -> Option<u16> {
-        let external = rules.any_external(address)?;
+    fn take_port(&mut self, external: &External, wanted: Wanted, holder: u32, now: Ticks) -> Option<u16> {
         let (protocol, port) = (wanted.protocol, wanted.inside.1);
         let reserved = external.reserved(protocol);
         external.ports()?.take(self.worker, (protocol, port), reserved, holder, &mut self.random, now)

@@ -114,12 +114,13 @@ impl State {
         self.base.has_credit(rules) && self.flows.len() < self.flows.max()
     }
 
-    /// Takes the right to open a session: if need be, from the oldest transitory flow.
+    /// Takes the right to open a session: if need be, from the oldest transitory flow, which was looked for already.
     pub(super) fn make_room(&mut self, rules: &Rules, now: Ticks) -> Result<(), Refusal> {
-        if !self.has_room(rules) {
-            let oldest = self.flows.oldest_transitory(now).ok_or(Refusal::SessionLimit)?;
+        if self.oldest.is_some() || !self.has_room(rules) {
+            let oldest = self.oldest.take().ok_or(Refusal::SessionLimit)?;
             self.remove(rules, oldest, now);
             self.reclaimed += 1;
+            self.ahead = [0; State::STAGES];
         }
         self.base.credit = self.base.credit.checked_sub(1).ok_or(Refusal::SessionLimit)?;
         Ok(())

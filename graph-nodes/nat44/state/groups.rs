@@ -49,6 +49,11 @@ impl Groups {
         self.links.get(id as usize).map_or(0, |link| link.mapping)
     }
 
+    #[inline]
+    pub fn prefetch(&self, id: FlowId) {
+        self.links.prefetch(id as usize);
+    }
+
     fn link(&mut self, id: FlowId) -> Option<&mut Link> {
         self.links.get_mut(id as usize)
     }

@@ -89,8 +89,12 @@ impl Hosts {
 
     #[inline]
     fn find(&self, hash: Hash, table: u16, inside: Ipv4Addr) -> Option<u32> {
-        let is = |host: &Host| host.inside == inside.to_bits() && host.table == table;
-        self.index.iter(hash).find(|&id| self.get(id).is_some_and(is))
+        let is = |id: &u32| self.get(*id).is_some_and(|host| host.inside == inside.to_bits() && host.table == table);
+        // Almost always the first is the one, if there is one.
+        match self.index.first(hash) {
+            0 => None,
+            first => Some(first).filter(is).or_else(|| self.index.iter(hash).find(is)),
+        }
     }
 
     /// Counts a new session of a host. None, and nothing counted, if it has `limit` already, or there is no room.

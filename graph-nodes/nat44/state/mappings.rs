@@ -98,10 +98,27 @@ impl Mappings {
         self.index.prefetch(hash);
     }
 
+    /// Fetches what looking one up reads, and then putting it there.
+    #[inline]
+    pub fn prefetch_insertion(&self, hash: Hash) {
+        self.index.prefetch(hash);
+        self.index.prefetch_alternate(hash);
+    }
+
+    #[inline]
+    pub fn prefetch_slot(&self, id: u32) {
+        self.slots.prefetch(id as usize);
+    }
+
     /// The mapping of this hash that `is` the right one.
     #[inline]
     pub fn find(&self, hash: Hash, is: impl Fn(&Mapping) -> bool) -> Option<u32> {
-        self.index.iter(hash).find(|&id| self.get(id).is_some_and(&is))
+        let is = |id: &u32| self.get(*id).is_some_and(&is);
+        // Almost always the first is the one, if there is one.
+        match self.index.first(hash) {
+            0 => None,
+            first => Some(first).filter(is).or_else(|| self.index.iter(hash).find(is)),
+        }
     }
 
     #[inline]

@@ -154,8 +154,9 @@ impl State {
     /// Counts a session of a host, if there may be one more.
     fn enter_host(&mut self, rules: &Rules, table: u16, inside: Ipv4Addr, now: Ticks) -> Result<u32, Refusal> {
         // Before anything is touched: a full table refuses cheaply.
-        if !self.has_room(rules) && self.flows.oldest_transitory(now).is_none() {
-            return Err(Refusal::SessionLimit);
+        self.oldest = None;
+        if !self.has_room(rules) {
+            self.oldest = Some(self.flows.oldest_transitory(now).ok_or(Refusal::SessionLimit)?);
         }
         let limit = rules.max_sessions_per_host();
         self.base.hosts.enter(table, inside, limit).ok_or(Refusal::HostLimit)

@@ -121,7 +121,7 @@ fn several_servers_share_the_clients() {
 #[test]
 fn twice_nat_shows_the_server_an_address_of_its_pool() {
     let twice = StaticMapping { twice_nat: true, ..mapping(Some(TCP), "203.0.113.1:25", &["192.168.1.25:25"]) };
-    let mut spec = with(&[twice.clone()]);
+    let mut spec = with(std::slice::from_ref(&twice));
     spec.twice_nat_pool = vec!["192.168.1.254".parse().unwrap()];
     let mut world = World::new(&spec, 1);
     assert_eq!(world.inbound(TCP, CLIENT, "203.0.113.1:25"), ok("192.168.1.25:25", "192.168.1.254:1234"));
