@@ -46,7 +46,8 @@ pub(crate) struct Ledger {
 /// The node's side of a run; see the methods.
 pub struct Ctx<'w, N: Node> {
     pub(crate) env: Env<'w>,
-    pub(crate) slot: u8,
+    /// The slot behind [`SLOT_CHOSEN`], in a word: of a byte the compiler loads four, and waits for the store.
+    pub(crate) slot: u32,
     pub(crate) tracing: bool,
     node: PhantomData<fn() -> N>,
 }
@@ -54,7 +55,7 @@ pub struct Ctx<'w, N: Node> {
 impl<'w, N: Node> Ctx<'w, N> {
     #[inline(always)]
     pub(crate) fn new(env: Env<'w>, tracing: bool) -> Self {
-        Ctx { env, slot: SLOT_DROP, tracing, node: PhantomData }
+        Ctx { env, slot: SLOT_DROP.into(), tracing, node: PhantomData }
     }
 
     /// Counts one.
@@ -90,7 +91,7 @@ impl<'w, N: Node> Ctx<'w, N> {
         if self.tracing {
             self.env.tracer.reason(N::Count::REASONS.get(why.index()).copied());
         }
-        self.slot = SLOT_CONSUME;
+        self.slot = SLOT_CONSUME.into();
         N::Next::chosen(Token(()))
     }
 
@@ -99,7 +100,7 @@ impl<'w, N: Node> Ctx<'w, N> {
     #[inline]
     pub fn hold(&mut self) -> N::Next {
         const { assert!(N::HOLDS, "a node that holds packets says so by HOLDS = true") };
-        self.slot = SLOT_HOLD;
+        self.slot = SLOT_HOLD.into();
         N::Next::chosen(Token(()))
     }
 
@@ -109,7 +110,7 @@ impl<'w, N: Node> Ctx<'w, N> {
     pub fn hand_off(&mut self, packet: &mut Packet<'_>, worker: usize) -> N::Next {
         const { assert!(N::HANDS_OFF, "a node that passes packets to other workers says so by HANDS_OFF = true") };
         packet.meta.handoff = Handoff { worker: worker as u16, place: self.env.place };
-        self.slot = SLOT_CHOSEN;
+        self.slot = SLOT_CHOSEN.into();
         N::Next::chosen(Token(()))
     }
 
@@ -122,7 +123,7 @@ impl<'w, N: Node> Ctx<'w, N> {
             return end;
         }
         packet.meta.features = mask & (mask - 1);
-        self.slot = arc.first + mask.trailing_zeros() as u8;
+        self.slot = u32::from(arc.first) + mask.trailing_zeros();
         N::Next::chosen(Token(()))
     }
 
@@ -132,9 +133,9 @@ impl<'w, N: Node> Ctx<'w, N> {
         let Some(arc) = self.env.arc else { return N::Next::dropped(Token(())) };
         let mask = packet.meta.features;
         // Bits beyond the arc's features can't be set; the clamp keeps a stray one on the arc all the same.
-        let ahead = (mask.trailing_zeros() as u8).min(arc.features);
+        let ahead = mask.trailing_zeros().min(arc.features.into());
         packet.meta.features = mask & mask.wrapping_sub(1);
-        self.slot = arc.first + ahead;
+        self.slot = u32::from(arc.first) + ahead;
         N::Next::chosen(Token(()))
     }
 
@@ -224,6 +225,6 @@ impl<'w, N: Node> Ctx<'w, N> {
     #[inline(always)]
     pub(crate) fn resolve(&self, next: N::Next) -> u8 {
         let slot = next.slot();
-        if slot == SLOT_CHOSEN { self.slot } else { slot }
+        if slot == SLOT_CHOSEN { self.slot as u8 } else { slot }
     }
 }
