@@ -31,6 +31,18 @@ fn arp_for_external_addresses() {
     assert_eq!((ask(2), ask(16), ask(40)), (Some(WAN.router_mac), None, None));
 }
 
+/// RFC 5227 section 2.3: neighbours who remember another station for an address hear that it is the router's now.
+#[test]
+fn new_external_addresses_are_announced() {
+    let nat = Nat::start("pool: [203.0.113.2]");
+    nat.rest();
+    nat.apply("pool: [203.0.113.2, 203.0.113.16/30, 192.0.2.9]");
+    let seen: Vec<Arp> = nat.rest().wan.iter().filter_map(|frame| Arp::of(frame)).collect();
+    let announced = seen.iter().filter(|arp| arp.sender.1 == arp.target.1 && arp.sender.0 == WAN.router_mac);
+    let announced: Vec<u8> = announced.map(|arp| arp.sender.1[3]).collect();
+    assert_eq!(announced, [16, 17, 18, 19], "each once, and none of another network");
+}
+
 /// `pool: interface`: behind the router's own address, whose ports are not the router's to give away twice.
 #[test]
 fn behind_the_interfaces_address() {
