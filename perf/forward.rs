@@ -2,7 +2,7 @@
 
 use crate::daemon::Daemon;
 use crate::report::Measured;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -27,15 +27,30 @@ pub fn two_workers() -> Result<Option<Measured>> {
 }
 
 fn forward(workers: usize) -> Result<Measured> {
-    let text = include_str!("ip4-1-prefix.yaml");
+    measure(&Load { config: include_str!("ip4-1-prefix.yaml").to_owned(), workers, warm_up: 1_000_000 })
+}
+
+/// What the daemon is to forward.
+pub struct Load {
+    /// Its configuration, written for one worker on processor 1.
+    pub config: String,
+    /// How many workers there are to be.
+    pub workers: usize,
+    /// Packets after which tables and caches are as they stay.
+    pub warm_up: u64,
+}
+
+/// The best of several spans. None may lose a packet.
+pub fn measure(load: &Load) -> Result<Measured> {
     // The last processors are the quietest.
     let all = std::thread::available_parallelism()?.get();
-    let cpus: Vec<String> = (0..workers).map(|w| (all.saturating_sub(1 + w)).to_string()).collect();
-    let text = text
-        .replace("count: 1", &format!("count: {workers}"))
+    let cpus: Vec<String> = (0..load.workers).map(|w| (all.saturating_sub(1 + w)).to_string()).collect();
+    let text = load
+        .config
+        .replace("count: 1,", &format!("count: {},", load.workers))
         .replace("cpus: [1]", &format!("cpus: [{}]", cpus.join(", ")));
     let daemon = Daemon::start(&text)?;
-    settle(&daemon)?;
+    settle(&daemon, load.warm_up as f64)?;
     let mut best: Option<Measured> = None;
     for _ in 0..SPANS {
         daemon.json(&["clear", "runtime"])?;
@@ -48,16 +63,16 @@ fn forward(workers: usize) -> Result<Measured> {
         }
     }
     let drops = daemon.json(&["show", "errors"])?;
-    let lost: u64 = drops.as_array().into_iter().flatten().filter_map(|e| e["count"].as_u64()).sum();
+    let lost: u64 = drops.as_array().into_iter().flatten().filter_map(|e| e["drops"].as_u64()).sum();
     ensure!(lost == 0, "packets were lost: {drops}");
     best.ok_or_else(|| anyhow::anyhow!("nothing was measured"))
 }
 
-/// Lets the routes come in and the caches warm up, and forgets the packets that came before.
-fn settle(daemon: &Daemon) -> Result<()> {
+/// Lets the routes come in and the tables and caches fill, and forgets the packets that were lost meanwhile.
+fn settle(daemon: &Daemon, packets: f64) -> Result<()> {
     let before = sent(daemon)?.0;
     let start = Instant::now();
-    while sent(daemon)?.0 < before + 1e6 {
+    while sent(daemon)?.0 < before + packets {
         ensure!(
             start.elapsed() < Duration::from_secs(20),
             "nothing is forwarded: {}",
@@ -70,7 +85,7 @@ fn settle(daemon: &Daemon) -> Result<()> {
 }
 
 /// Packets that the sink has taken, and when it was asked, in seconds.
-fn sent(daemon: &Daemon) -> Result<(f64, f64)> {
+pub fn sent(daemon: &Daemon) -> Result<(f64, f64)> {
     static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     let interfaces = daemon.json(&["show", "interfaces"])?;
     let now = START.elapsed().as_secs_f64();
@@ -78,7 +93,8 @@ fn sent(daemon: &Daemon) -> Result<(f64, f64)> {
     Ok((all.iter().filter_map(|i| i["tx_packets"].as_f64()).sum(), now))
 }
 
-/// The graph's clocks a packet: every node behind the source, the way into the sink included.
+/// The graph's clocks a packet: every node behind the source, the way into the sink included. What a node takes of each packet that
+/// comes to it counts as many times as packets do.
 fn read(daemon: &Daemon, packets: f64, seconds: f64) -> Result<Measured> {
     let runtime = daemon.json(&["show", "runtime"])?;
     let rows = runtime.as_array().or_else(|| runtime["nodes"].as_array()).cloned().unwrap_or_default();
@@ -90,9 +106,10 @@ fn read(daemon: &Daemon, packets: f64, seconds: f64) -> Result<Measured> {
         entry.1 += packets;
     }
     let nodes: BTreeMap<String, f64> =
-        clocks.into_iter().filter(|(_, c)| c.1 > 0.0).map(|(n, c)| (n, c.0 / c.1)).collect();
+        clocks.iter().filter(|(_, c)| c.1 > 0.0).map(|(n, c)| (n.clone(), c.0 / c.1)).collect();
     ensure!(nodes.contains_key("ip4-lookup"), "nothing was forwarded: {runtime}");
-    let graph = nodes.iter().filter(|(n, _)| *n != "device-input").map(|(_, c)| c).sum();
+    let (_, received) = clocks.remove("device-input").context("no device-input")?;
+    let graph = clocks.values().map(|(clocks, _)| clocks).sum::<f64>() / received;
     Ok(Measured { value: graph, mpps: Some(packets / seconds / 1e6), nodes })
 }
 

@@ -7,6 +7,7 @@ mod daemon;
 mod forward;
 mod graph;
 mod idle;
+mod nat44;
 mod report;
 mod valgrind;
 
@@ -44,6 +45,12 @@ enum Command {
         /// Vectors.
         #[arg(long)]
         vectors: usize,
+        /// Translate: the packets are of so many sessions, in turn.
+        #[arg(long)]
+        nat44: Option<u32>,
+        /// Sessions that there may be at a time; default: all.
+        #[arg(long, requires = "nat44")]
+        limit: Option<u32>,
     },
 }
 
@@ -52,8 +59,9 @@ const TRIES: usize = 3;
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
-    if let Some(Command::Graph { vector, vectors }) = args.command {
-        graph::run(vector, vectors)?;
+    if let Some(Command::Graph { vector, vectors, nat44, limit }) = args.command {
+        let nat = nat44.map(|sessions| graph::Nat { sessions, limit: limit.unwrap_or(sessions) });
+        graph::run(vector, vectors, nat)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut baseline = Baseline::read(&args.baseline)?;

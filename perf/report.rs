@@ -1,6 +1,6 @@
 //! The rows: what each is called, must reach and may lose, and how it is printed and kept.
 
-use crate::{forward, idle, valgrind};
+use crate::{forward, idle, nat44, valgrind};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -21,6 +21,12 @@ impl Measured {
     /// A figure without packets.
     pub fn plain(value: f64) -> Measured {
         Measured { value, mpps: None, nodes: BTreeMap::new() }
+    }
+
+    /// Takes the nodes of another measurement whose names begin so, under their names with `mark` behind.
+    pub fn add_nodes(&mut self, mark: &str, other: &Measured, beginning: &str) {
+        let nodes = other.nodes.iter().filter(|(name, _)| name.starts_with(beginning));
+        self.nodes.extend(nodes.map(|(name, clocks)| (format!("{name}{mark}"), *clocks)));
     }
 }
 
@@ -60,6 +66,34 @@ pub const ROWS: &[Row] = &[
         paced: false,
         noise: 0.0,
         run: forward::two_workers,
+    },
+    Row {
+        name: "nat44-65k",
+        unit: CLOCKS,
+        target: Some(100.0),
+        less: true,
+        paced: true,
+        noise: 0.0,
+        run: nat44::small,
+    },
+    Row { name: "nat44-1m", unit: CLOCKS, target: Some(140.0), less: true, paced: true, noise: 0.0, run: nat44::large },
+    Row {
+        name: "nat44-new-sessions",
+        unit: "sessions/s",
+        target: Some(2e6),
+        less: false,
+        paced: true,
+        noise: 0.0,
+        run: nat44::new_sessions,
+    },
+    Row {
+        name: "nat44-session-bytes",
+        unit: "bytes",
+        target: Some(160.0),
+        less: true,
+        paced: false,
+        noise: 0.0,
+        run: nat44::session_bytes,
     },
     Row {
         name: "idle-cpu-percent",
@@ -147,7 +181,11 @@ impl Row {
     /// The recorded figure, for a machine of this pace.
     fn expected(&self, baseline: &Baseline, pace: f64) -> Option<f64> {
         let recorded = *baseline.rows.get(self.name)?;
-        Some(if self.paced && baseline.pace > 0.0 { recorded * pace / baseline.pace } else { recorded })
+        Some(match self.paced && baseline.pace > 0.0 {
+            true if self.less => recorded * pace / baseline.pace,
+            true => recorded * baseline.pace / pace,
+            false => recorded,
+        })
     }
 
     /// Whether a figure is worse than recorded by more than is allowed.
