@@ -113,3 +113,35 @@ fn twice_nat() {
         assert_eq!(ack.source(), syn.source());
     }
 }
+
+/// Large answers of a server to a twice-NAT client come in fragments, in any order.
+#[test]
+fn twice_nat_with_fragments() {
+    let mapping = "{protocol: udp, external: '203.0.113.2:53', internal: '192.168.1.10:53', twice-nat: true}";
+    let nat = with(mapping, ", twice-nat-pool: [192.168.1.254]");
+    let client = "198.51.100.1:4000";
+    let seen = nat.back(&l4::udp(client, "203.0.113.2:53", b"?")).source();
+    for order in [[0, 1], [1, 0]] {
+        let parts = l4::fragments(&l4::udp("192.168.1.10:53", &seen, &[7; 1000]), 504, order[0] as u16 + 1);
+        let whole = l4::whole(&nat.pass(&order.map(|at| parts[at].clone())).wan_packets());
+        assert_eq!((whole.flow(), whole.data), (format!("udp 203.0.113.2:53 > {client}"), vec![7; 1000]));
+    }
+    let parts = l4::fragments(&l4::udp(client, "203.0.113.2:53", &[8; 1000]), 504, 9);
+    let whole = l4::whole(&nat.pass_back(&[parts[1].clone(), parts[0].clone()]).lan_packets());
+    assert_eq!((whole.source(), whole.data), (seen, vec![8; 1000]));
+}
+
+/// The server tells a twice-NAT client that nobody listens: the error finds the client, and quotes what it sent.
+#[test]
+fn twice_nat_with_errors() {
+    let mapping = "{protocol: udp, external: '203.0.113.2:53', internal: '192.168.1.10:53', twice-nat: true}";
+    let nat = with(mapping, ", twice-nat-pool: [192.168.1.254]");
+    let client = "198.51.100.1:4000";
+    let got = nat.back_raw(&l4::udp(client, "203.0.113.2:53", b"?"));
+    let error = nat.out(&l4::error([192, 168, 1, 10], [192, 168, 1, 254], (3, 3), [0; 4], &got));
+    assert_eq!(
+        (error.icmp_kind(), error.ip.source, error.ip.destination),
+        ((3, 3), [203, 0, 113, 2], [198, 51, 100, 1])
+    );
+    assert_eq!(error.quoted().flow(), format!("udp {client} > 203.0.113.2:53"));
+}

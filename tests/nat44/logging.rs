@@ -22,7 +22,12 @@ fn start(more: &str) -> (Nat, UdpSocket) {
 
 fn hear(collector: &UdpSocket) -> String {
     let mut bytes = [0; 2048];
-    let length = collector.recv(&mut bytes).expect("a message");
+    let length = loop {
+        match collector.recv(&mut bytes) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            received => break received.expect("a message"),
+        }
+    };
     String::from_utf8(bytes[..length].to_vec()).expect("UTF-8")
 }
 

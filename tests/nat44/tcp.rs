@@ -26,7 +26,7 @@ fn a_connection_from_its_first_to_its_last_segment() {
     }
     assert!((ESTABLISHED - 10..=ESTABLISHED).contains(&connection.expires_in()), "{}", connection.expires_in());
     connection.send("FA", b"");
-    // RFC 7857 section 2.1: half closed, data may still come for hours.
+    // RFC 9293 3.6: half closed, data still comes from the other side.
     connection.receive("PA", b"more");
     connection.receive("FA", b"");
     connection.send("A", b"");
