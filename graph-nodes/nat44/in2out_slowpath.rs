@@ -8,7 +8,7 @@ use crate::nat44::in2out::goes_on;
 use crate::nat44::parse::{ASKS_FOR_ECHO, Fragment, Kind, Malformed, Parsed, parse};
 use crate::nat44::rules::Rules;
 use crate::nat44::state::{Opening, Refusal};
-use crate::nat44::{EXPIRE_AT_ONCE, Nat44, State, icmp as quotes, mss, out2in, rewrite, track};
+use crate::nat44::{EXPIRE_AT_ONCE, Nat44, State, fast, icmp as quotes, mss, out2in, rewrite, track};
 use crate::{icmp, ip4, marks};
 use millrace_engine::{Ctx, Local, Node, NodeName, Packet, counters, edges};
 use millrace_tables::flow::{FlowId, Key, Side, Ticks, View};
@@ -80,9 +80,17 @@ impl In2outSlowpath {
 
 impl Node for In2outSlowpath {
     const NAME: NodeName = NAME;
+    const STAGES: usize = State::STAGES;
     type Next = Next;
     type Count = Count;
     type Trace = Trace;
+
+    fn prefetch(&mut self, stage: usize, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) {
+        let Some(key) = fast::key(packet, packet.meta.table as u16) else { return };
+        if let Some(mut state) = self.state.get() {
+            state.prefetch_outbound(self.nat.rules(&cx.guard()), &key, stage);
+        }
+    }
 
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let next = if packet.meta.marks & marks::HAIRPIN == 0 { Next::Rewrite } else { Next::Out2in };
