@@ -210,7 +210,7 @@ fn unsolicited_packets() {
     for (name, packet, next, count) in [
         ("no mapping", to(POOL, 41_000), "drop", "unsolicited: no mapping"),
         ("a stranger", to(POOL, 40_000), "drop", "unsolicited: mapping does not admit the sender"),
-        ("SYN to the router", syn, "drop", "unsolicited: no mapping"),
+        ("SYN to the router, which alone has the address", syn, "ip4-lookup", "packets for the router itself"),
         ("a ping to the pool", ping(POOL), "ip4-lookup", "packets for the router itself"),
         ("a ping to the router", ping(WAN_IP), "ip4-lookup", "packets for the router itself"),
         ("an answer to the router's ping", answer, "ip4-lookup", "packets for the router itself"),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::nat44::parse::ASKS_FOR_ECHO;
 use crate::testing::sent::{Sent, view};
 use crate::testing::*;
 use etherparse::{IpFragOffset, IpNumber, Ipv4Header};
@@ -89,7 +90,11 @@ fn of_every_protocol_and_from_both_sides() {
     };
     for protocol in [1, 6, 17, 47] {
         let (inside, outside) = (flows(protocol, Side::Inside), flows(protocol, Side::Outside));
-        let ports = |view: &View| if protocol == 47 { 0 } else { known_ports(view) };
+        let ports = |view: &View| match protocol {
+            47 => 0,
+            1 => known_ports(view) | ASKS_FOR_ECHO,
+            _ => known_ports(view),
+        };
         let [later, first] = of(protocol, &inside);
         let outcome = Bench::new(In2outReass::default()).run(&[&later, &first], |_| {});
         check(&outcome, "nat44-in2out", ports(&inside), &format!("protocol {protocol} from inside"));
