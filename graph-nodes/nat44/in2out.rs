@@ -4,12 +4,11 @@
 use crate::forwarding::Forwarding;
 use crate::nat44::parse::{Kind, parse};
 use crate::nat44::rules::Rules;
-use crate::nat44::{Nat44, State, fast, in2out_slowpath, is_icmp_error, out2in, reass};
+use crate::nat44::{Nat44, State, fast, in2out_slowpath, is_icmp_error, out2in, reass, trace};
 use crate::{ip4, marks};
 use millrace_engine::{Ctx, Feature, Local, Node, NodeName, Packet, counters, edges};
 use millrace_tables::flow::{FlowId, Side, Ticks};
 use millrace_wire::Ipv4;
-use std::fmt;
 use std::net::Ipv4Addr;
 
 /// Its name.
@@ -32,20 +31,6 @@ counters! {
     pub enum Count {
         Translated => "packets translated",
         Short => "no IPv4 header",
-    }
-}
-
-/// What `show trace` tells.
-pub struct Trace {
-    flow: FlowId,
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.flow {
-            0 => f.write_str("no flow"),
-            flow => write!(f, "flow {flow}"),
-        }
     }
 }
 
@@ -72,7 +57,7 @@ impl Node for In2out {
     const HANDS_OFF: bool = true;
     type Next = Next;
     type Count = Count;
-    type Trace = Trace;
+    type Trace = trace::Found;
 
     #[inline(always)]
     fn prefetch(&mut self, stage: usize, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) {
@@ -95,7 +80,7 @@ impl Node for In2out {
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let id = packet.meta.scratch[0] as FlowId;
-        cx.trace(packet, || Trace { flow: id });
+        cx.trace(packet, || trace::Found { flow: id });
         let Some(mut state) = self.state.get() else { return Next::Slowpath };
         let table = packet.meta.table as u16;
         if id != 0

@@ -8,11 +8,11 @@ use crate::nat44::in2out::goes_on;
 use crate::nat44::parse::{ASKS_FOR_ECHO, Fragment, Kind, Malformed, Parsed, parse};
 use crate::nat44::rules::Rules;
 use crate::nat44::state::{Opening, Refusal};
+use crate::nat44::trace::Translated;
 use crate::nat44::{EXPIRE_AT_ONCE, Nat44, State, fast, icmp as quotes, mss, out2in, rewrite, track};
 use crate::{icmp, ip4, marks};
 use millrace_engine::{Ctx, Local, Node, NodeName, Packet, counters, edges};
-use millrace_tables::flow::{FlowId, Key, Side, Ticks, View};
-use std::fmt;
+use millrace_tables::flow::{Key, Side, Ticks, View};
 
 /// Its name.
 pub const NAME: NodeName = NodeName::new("nat44-in2out-slowpath");
@@ -50,19 +50,6 @@ counters! {
     }
 }
 
-/// What `show trace` tells.
-pub struct Trace {
-    flow: FlowId,
-    from: View,
-    to: View,
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "flow {} {} as {}", self.flow, self.from, self.to)
-    }
-}
-
 /// The node.
 pub struct In2outSlowpath {
     forwarding: Forwarding,
@@ -83,7 +70,7 @@ impl Node for In2outSlowpath {
     const STAGES: usize = State::STAGES;
     type Next = Next;
     type Count = Count;
-    type Trace = Trace;
+    type Trace = Translated;
 
     fn prefetch(&mut self, stage: usize, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) {
         let Some(key) = fast::key(packet, packet.meta.table as u16) else { return };
@@ -139,7 +126,7 @@ impl Node for In2outSlowpath {
         let to = flow.translated(Side::Inside);
         flow.count(packet.total_len() as u16);
         flow.touch(now);
-        cx.trace(packet, || Trace { flow: id, from: parsed.view, to });
+        cx.trace(packet, || Translated { flow: id, from: parsed.view, to });
         mss::clamp(packet, &parsed, rules.mss_clamp());
         rewrite::rewrite(packet, &parsed, &to);
         packet.meta.marks |= marks::NATTED;
@@ -192,7 +179,7 @@ impl In2outSlowpath {
         };
         drop(state);
         let source = if own { None } else { quotes::new_source(Side::Inside, parsed, quoted, &to) };
-        cx.trace(packet, || Trace { flow: 0, from: quoted.view, to });
+        cx.trace(packet, || Translated { flow: 0, from: quoted.view, to });
         // RFC 5508 REQ-6 (and RFC 4787 REQ-10): the session neither ends by it nor lives longer.
         quotes::translate(packet, parsed, quoted, &to, source);
         packet.meta.marks |= marks::NATTED;

@@ -11,6 +11,7 @@
 //! | `in2out_slowpath` `out2in_slowpath` | nodes: all others |
 //! | `hairpin` `inside_guard` `reass` | nodes: from inside to inside, from outside past the translation, fragments |
 //! | `parse` `rewrite` `icmp` `mss` `fast` | packets: what they are, and what is changed in them |
+//! | `trace` | what is told of them |
 
 mod fast;
 pub mod hairpin;
@@ -28,6 +29,7 @@ pub mod reass;
 pub mod rewrite;
 pub mod rules;
 pub mod state;
+pub mod trace;
 
 #[cfg(test)]
 mod node_tests;

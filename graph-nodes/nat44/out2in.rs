@@ -2,12 +2,11 @@
 //! Reads: marks. Writes: table, flow hash, marks. Uses the scratch slot.
 
 use crate::nat44::rules::Rules;
-use crate::nat44::{Nat44, State, external_view, fast, out2in_slowpath, reass};
+use crate::nat44::{Nat44, State, external_view, fast, out2in_slowpath, reass, trace};
 use crate::{ip4, marks};
 use millrace_engine::{Ctx, Feature, Local, Node, NodeName, Packet, counters, edges};
 use millrace_tables::flow::{FlowId, Side, Ticks};
 use millrace_wire::Ipv4;
-use std::fmt;
 
 /// Its name.
 pub const NAME: NodeName = NodeName::new("nat44-out2in");
@@ -28,20 +27,6 @@ counters! {
     pub enum Count {
         Translated => "packets translated",
         Short => "no IPv4 header",
-    }
-}
-
-/// What `show trace` tells.
-pub struct Trace {
-    flow: FlowId,
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.flow {
-            0 => f.write_str("no flow"),
-            flow => write!(f, "flow {flow}"),
-        }
     }
 }
 
@@ -67,7 +52,7 @@ impl Node for Out2in {
     const HANDS_OFF: bool = true;
     type Next = Next;
     type Count = Count;
-    type Trace = Trace;
+    type Trace = trace::Found;
 
     #[inline(always)]
     fn prefetch(&mut self, stage: usize, packet: &mut Packet<'_>, _cx: &mut Ctx<'_, Self>) {
@@ -86,7 +71,7 @@ impl Node for Out2in {
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let id = packet.meta.scratch[0] as FlowId;
-        cx.trace(packet, || Trace { flow: id });
+        cx.trace(packet, || trace::Found { flow: id });
         let Some(mut state) = self.state.get() else { return Next::Slowpath };
         if id != 0
             && let Some(key) = fast::key(packet, 0)

@@ -4,12 +4,12 @@
 
 use crate::nat44::parse::{Kind, Malformed, Parsed, parse};
 use crate::nat44::state::{Opening, Refusal};
+use crate::nat44::trace::Translated;
 use crate::nat44::{Nat44, State, icmp as quotes, mss, rewrite, track};
 use crate::{ip4, marks};
 use millrace_engine::{Ctx, Local, Node, NodeName, Packet, counters, edges};
-use millrace_tables::flow::{FlowId, Key, Side, Ticks, View};
+use millrace_tables::flow::{Key, Side, Ticks, View};
 use millrace_wire::{FromBytes, Icmp4, Icmp4Type, IpProtocol, Ipv4};
-use std::fmt;
 
 /// Its name.
 pub const NAME: NodeName = NodeName::new("nat44-out2in-slowpath");
@@ -39,19 +39,6 @@ counters! {
     }
 }
 
-/// What `show trace` tells.
-pub struct Trace {
-    flow: FlowId,
-    from: View,
-    to: View,
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "flow {} {} as {}", self.flow, self.from, self.to)
-    }
-}
-
 /// The node.
 pub struct Out2inSlowpath {
     nat: Nat44,
@@ -70,7 +57,7 @@ impl Node for Out2inSlowpath {
     const NAME: NodeName = NAME;
     type Next = Next;
     type Count = Count;
-    type Trace = Trace;
+    type Trace = Translated;
 
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let parsed = match parse(packet, Side::Outside) {
@@ -105,7 +92,7 @@ impl Node for Out2inSlowpath {
         flow.count(packet.total_len() as u16);
         flow.touch(now);
         let table = u32::from(flow.table());
-        cx.trace(packet, || Trace { flow: id, from: parsed.view, to });
+        cx.trace(packet, || Translated { flow: id, from: parsed.view, to });
         mss::clamp(packet, &parsed, rules.mss_clamp());
         rewrite::rewrite(packet, &parsed, &to);
         cx.count(Count::Translated);
@@ -151,7 +138,7 @@ impl Out2inSlowpath {
         };
         let own = packet.meta.marks & marks::OWN != 0;
         let source = if own { None } else { quotes::new_source(Side::Outside, parsed, quoted, &to) };
-        cx.trace(packet, || Trace { flow: 0, from: quoted.view, to });
+        cx.trace(packet, || Translated { flow: 0, from: quoted.view, to });
         // RFC 5508 REQ-6 (and RFC 4787 REQ-10): the session neither ends by it nor lives longer.
         quotes::translate(packet, parsed, quoted, &to, source);
         cx.count(Count::Translated);
