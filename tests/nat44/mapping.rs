@@ -117,6 +117,24 @@ fn ports_can_not_be_guessed() {
     assert!(most - least > 20_000, "all of {} ports lie between {least} and {most}", ports.len());
 }
 
+/// RFC 6888 REQ-8: a UDP port or identifier that was given back rests for two minutes, so that nobody gets what is meant for
+/// who had it; TCP's, whose state is known, may be given again at once (exception A).
+#[test]
+fn ports_rest_before_others_get_them() {
+    let nat = Nat::start("pool: [203.0.113.2]");
+    let ask = |host: u8| {
+        let inside = format!("192.168.1.{host}:5000");
+        let udp = nat.out(&l4::udp(&inside, "198.51.100.1:53", b"?")).from;
+        let echo = nat.out(&l4::echo(&inside, remote(1), 1, b"")).from;
+        [udp, echo, nat.out(&l4::tcp(&inside, "198.51.100.1:53", &segment("S", 1, 0))).from]
+    };
+    assert_eq!(ask(10), [5000; 3]);
+    nat.router().run("nat44 sessions clear");
+    let [udp, echo, tcp] = ask(11);
+    assert!(udp != 5000 && echo != 5000, "{udp} and {echo}");
+    assert_eq!(tcp, 5000);
+}
+
 /// RFC 5508 REQ-1: queries are translated by their identifier, both ways and unchanged otherwise.
 #[test]
 fn queries_with_the_same_identifier_stay_apart() {

@@ -1,8 +1,8 @@
 //! Pools: the interface's own address, which may change, and addresses of the outside network, which need ARP.
 
-use harness::frames::{Arp, BROADCAST};
+use harness::frames::{self, Arp, BROADCAST};
 use harness::l4::{self, segment};
-use harness::{Nat, WAN, eventually};
+use harness::{LAN, Nat, WAN, Wires, eventually};
 
 const INSIDE: &str = "192.168.1.10:5000";
 const REMOTE: &str = "198.51.100.1:53";
@@ -66,7 +66,7 @@ fn the_interfaces_address_changes() {
     nat.router().run("address remove 203.0.113.1/24 interface wan");
     // The router can no longer be pinged at the old address, so look from inside alone.
     let goes_by_the_new_one = || {
-        nat.net.lan.send(&harness::LAN.frame(&l4::udp(INSIDE, REMOTE, b"?")));
+        nat.net.lan.send(&LAN.frame(&l4::udp(INSIDE, REMOTE, b"?")));
         let frame = nat.net.wan.recv(std::time::Duration::from_millis(200))?;
         l4::Packet::of(&frame).filter(|seen| seen.source() == "203.0.113.7:5000").map(drop)
     };
@@ -91,4 +91,39 @@ fn without_a_pool_nothing_leaks() {
         let told: Vec<_> = seen.lan_packets().iter().map(l4::Packet::icmp_kind).collect();
         assert_eq!(told, [(3, 13)], "the host hears of it (RFC 5508 REQ-8)");
     }
+}
+
+/// A router with one arm: the same interface is inside and outside, and the way out is a station of the lan.
+#[test]
+fn one_interface_is_both_sides() {
+    let config = Nat::config("pool: [192.168.1.200]").replace("outside: [wan]", "outside: [lan]");
+    let nat = Nat::with(&config.replace("0.0.0.0/0, via: 203.0.113.10", "0.0.0.0/0, via: 192.168.1.13"));
+    assert_eq!(nat.turn(&l4::udp(INSIDE, REMOTE, b"?")).flow(), format!("udp 192.168.1.200:5000 > {REMOTE}"));
+    let answer = nat.turn(&l4::udp(REMOTE, "192.168.1.200:5000", b"!"));
+    assert_eq!(answer.flow(), format!("udp {REMOTE} > {INSIDE}"));
+    nat.dropped(&l4::udp("198.51.100.9:53", "192.168.1.200:5000", b"?"));
+}
+
+/// Both sides on VLANs; what is on the ports themselves is not translated.
+#[test]
+fn vlans_are_the_sides() {
+    let config = Wires::CONFIG
+        .replace("[192.168.1.1/24]}", "[192.168.1.1/24], sub-interfaces: {20: {addresses: [10.20.0.1/24]}}}")
+        .replace("[203.0.113.1/24]}", "[203.0.113.1/24], sub-interfaces: {100: {addresses: [192.0.2.1/24]}}}");
+    let nat = Nat::with(&format!(
+        "{config}  - {{interface: lan.20, address: 10.20.0.10, mac: '02:00:00:00:01:0a'}}
+  - {{interface: wan.100, address: 192.0.2.10, mac: '02:00:00:00:02:0a'}}
+routes: [{{to: 0.0.0.0/0, via: 192.0.2.10}}]
+nat44: {{inside: [lan.20], outside: [wan.100]}}
+"
+    ));
+    let untagged = |frames: Vec<Vec<u8>>| -> Vec<(u16, String)> {
+        let inner = frames.iter().filter_map(|frame| frames::untagged(frame));
+        inner.filter_map(|(vlan, frame)| Some((vlan, l4::Packet::of(&frame)?.flow()))).collect()
+    };
+    nat.net.lan.send(&frames::tagged(20, &LAN.frame(&l4::udp("10.20.0.10:5000", REMOTE, b"?"))));
+    assert_eq!(untagged(nat.rest().wan), [(100, format!("udp 192.0.2.1:5000 > {REMOTE}"))]);
+    nat.net.wan.send(&frames::tagged(100, &WAN.frame(&l4::udp(REMOTE, "192.0.2.1:5000", b"!"))));
+    assert_eq!(untagged(nat.rest().lan), [(20, format!("udp {REMOTE} > 10.20.0.10:5000"))]);
+    assert_eq!(nat.out(&l4::udp(INSIDE, "203.0.113.10:53", b"?")).source(), INSIDE);
 }
