@@ -151,11 +151,6 @@ impl In2outSlowpath {
     fn error(&self, packet: &mut Packet<'_>, parsed: &Parsed, next: Next, cx: &mut Ctx<'_, Self>) -> Next {
         let Kind::Error(quoted) = &parsed.kind else { return cx.drop(Count::BadError) };
         let rules = self.nat.rules(&cx.guard());
-        if rules.exempt(quoted.view.source(), quoted.view.destination()) {
-            cx.count(Count::Exempt);
-            packet.meta.marks |= marks::NATTED;
-            return next;
-        }
         let Some(state) = self.state.get() else { return cx.drop(Count::Busy) };
         let own = packet.meta.marks & marks::OWN != 0;
         // The table of the inside host; an error of the router's own is looked up in the outside's, and tells the other.
@@ -164,6 +159,11 @@ impl In2outSlowpath {
         let flow = state.flows.find(Side::Inside, &key, state.flows.hash(&key)).and_then(|id| state.flows.get(id));
         let to = match flow {
             Some(flow) => flow.view(Side::Outside),
+            None if rules.exempt(quoted.view.source(), quoted.view.destination()) => {
+                cx.count(Count::Exempt);
+                packet.meta.marks |= marks::NATTED;
+                return next;
+            }
             // RFC 5508 REQ-5: a mapping is enough.
             None => {
                 let (host, port) = (quoted.view.source(), quoted.view.source_port());
