@@ -88,12 +88,14 @@ impl State {
         let inside = (inside_view.source(), inside_view.source_port());
         let external = (outside_view.destination(), outside_view.destination_port());
         let (protocol, table) = (flow.protocol(), flow.table());
+        // What comes to an external address is translated, whoever sent it.
+        let exempt = flow.opener() == Side::Inside && rules.exempt(inside.0, outside_view.source());
         let mapping = self.base.mappings.get(self.base.groups.mapping(id));
         if mapping.is_some_and(|mapping| mapping.kind == Kind::Dynamic) {
             return rules.external(external.0).is_some_and(|found| found.in_pool())
                 && !rules.is_static(external, protocol)
                 && rules.static_outbound(table, inside, protocol).is_none()
-                && !rules.exempt(inside.0, outside_view.source());
+                && !exempt;
         }
         let twice_nat = inside_view.destination() != outside_view.source();
         let seen_as = || rules.any_external(inside_view.destination()).is_some_and(|found| found.is_in(PoolId::TWICE));
@@ -104,7 +106,7 @@ impl State {
             // What the inside opens is never translated twice.
             Side::Inside => {
                 rules.static_outbound(table, inside, protocol).is_some_and(|found| found.external == external)
-                    && !rules.exempt(inside.0, outside_view.source())
+                    && !exempt
             }
         }
     }
