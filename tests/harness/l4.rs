@@ -233,6 +233,29 @@ impl Packet {
     }
 }
 
+/// Whether a frame holds an IPv4 packet, not a fragment, whose lengths and checksums are right: [`Packet::of`] panics if not.
+pub fn is_sound(frame: &[u8]) -> bool {
+    let Some(packet) = frame.get(14..).filter(|packet| frames::ether_type(frame) == frames::IP4 && packet.len() >= 20)
+    else {
+        return false;
+    };
+    let (header, total) = (usize::from(packet[0] & 15) * 4, usize::from(u16::from_be_bytes([packet[2], packet[3]])));
+    let fragment = u16::from_be_bytes([packet[6], packet[7]]) & 0x3fff != 0;
+    if packet[0] >> 4 != 4 || header < 20 || header > total || total > packet.len() || fragment {
+        return false;
+    }
+    let Some((ip, body)) = Ipv4Header::from_slice(packet).ok().map(|(ip, _)| (ip, &packet[header..total])) else {
+        return false;
+    };
+    let right = match packet[9] {
+        17 => body.len() >= 8 && (body[6..8] == [0, 0] || pseudo_sum(&ip, body) == 0),
+        6 => body.len() >= 20 && pseudo_sum(&ip, body) == 0,
+        1 => body.len() >= 8 && frames::checksum(body) == 0,
+        _ => true,
+    };
+    right && frames::checksum(&packet[..header]) == 0
+}
+
 /// The checksum of a TCP segment or UDP datagram with its pseudo-header (RFC 9293 3.1, RFC 768); 0 when it is right.
 pub fn pseudo_sum(ip: &Ipv4Header, body: &[u8]) -> u16 {
     let length = (body.len() as u16).to_be_bytes();

@@ -97,6 +97,48 @@ fn sessions_of_a_removed_mapping_go() {
     nat.dropped_back(&l4::tcp("198.51.100.1:4000", "203.0.113.2:8080", &segment("A", 2, 2)));
 }
 
+/// A static mapping that leads to another server from now on: its connections to the old one go, new ones find the new one.
+#[test]
+fn another_server() {
+    let to = |server: &str| {
+        let mapping = format!("{{protocol: tcp, external: '203.0.113.2:80', internal: '{server}'}}");
+        format!("pool: [203.0.113.2], static-mappings: [{mapping}]")
+    };
+    let nat = Nat::start(&to("192.168.1.10:80"));
+    let syn = l4::tcp("198.51.100.1:4000", "203.0.113.2:80", &segment("S", 1, 0));
+    assert_eq!(nat.back(&syn).destination(), "192.168.1.10:80");
+    nat.apply(&to("192.168.1.11:8080"));
+    eventually("the old session is gone", || nat.sessions().is_empty().then_some(()));
+    assert_eq!(nat.back(&syn).destination(), "192.168.1.11:8080");
+}
+
+/// A link that goes down and comes up again, on either side, costs no session.
+#[test]
+fn a_link_flaps() {
+    for pool in ["[203.0.113.2]", "interface"] {
+        let nat = Nat::start(&format!("pool: {pool}"));
+        let mut connection = Connection::open(&nat, INSIDE, "198.51.100.1:80");
+        for interface in ["wan", "lan"] {
+            nat.router().run(&format!("interface set {interface} down"));
+            nat.router().run(&format!("interface set {interface} up"));
+            nat.rest();
+            connection.send("PA", b"on");
+            connection.receive("PA", b"and on");
+        }
+    }
+}
+
+/// An interface that is no longer inside: its packets pass as they are, and its sessions are gone.
+#[test]
+fn no_longer_inside() {
+    let nat = Nat::start("pool: [203.0.113.2]");
+    nat.out(&l4::udp(INSIDE, REMOTE, b"?"));
+    nat.router().run("nat44 inside remove lan");
+    assert_eq!(nat.out(&l4::udp(INSIDE, REMOTE, b"?")).source(), INSIDE);
+    nat.router().run("nat44 inside add lan");
+    assert_eq!(nat.out(&l4::udp(INSIDE, REMOTE, b"?")).ip.source, [203, 0, 113, 2]);
+}
+
 /// Without NAT, packets pass as they are, and no session is left; with it again, they are translated again.
 #[test]
 fn off_and_on() {

@@ -51,6 +51,24 @@ impl Dice {
         vec![one]
     }
 
+    /// Now and then one byte of a packet's headers, except the addresses, is another one, and its checksum right or not.
+    fn damage(&mut self, packet: &mut [u8]) {
+        if self.roll(10) > 0 {
+            return;
+        }
+        let at = self.roll(40.min(packet.len() as u32)) as usize;
+        if (12..20).contains(&at) {
+            return;
+        }
+        packet[at] = self.roll(256) as u8;
+        if self.roll(4) > 0 {
+            packet[10..12].fill(0);
+            let header = (usize::from(packet[0] & 15) * 4).clamp(20, packet.len());
+            let sum = harness::frames::checksum(&packet[..header]).to_be_bytes();
+            packet[10..12].copy_from_slice(&sum);
+        }
+    }
+
     /// What a remote may send because of a packet that came out.
     fn inward(&mut self, seen: &Packet) -> Option<Vec<u8>> {
         let (us, them) = (seen.source(), seen.destination());
@@ -106,11 +124,15 @@ fn churn(nat: &Nat, dice: &mut Dice, time: Duration) {
     let mut connections: Vec<_> = ends.iter().map(|end| Connection::open(nat, end, "198.51.100.200:80")).collect();
     let (begin, mut next_look) = (Instant::now(), Duration::ZERO);
     while begin.elapsed() < time {
-        for packet in (0..BURST).flat_map(|_| dice.outward()) {
+        for mut packet in (0..BURST).flat_map(|_| dice.outward()).collect::<Vec<_>>() {
+            dice.damage(&mut packet);
             nat.net.lan.send(&LAN.frame(&packet));
         }
-        let seen: Vec<_> = nat.net.wan.drain().iter().filter_map(|frame| Packet::of(frame)).collect();
-        for answer in seen.iter().filter_map(|packet| dice.inward(packet)).take(BURST) {
+        let frames = nat.net.wan.drain();
+        let seen = frames.iter().filter(|frame| l4::is_sound(frame)).filter_map(|frame| Packet::of(frame));
+        let answers: Vec<_> = seen.filter_map(|packet| dice.inward(&packet)).take(BURST).collect();
+        for mut answer in answers {
+            dice.damage(&mut answer);
             nat.net.wan.send(&WAN.frame(&answer));
         }
         drop(nat.net.lan.drain());
