@@ -161,6 +161,12 @@ impl Hosts {
         self.slots.len() as u32
     }
 
+    /// Entries of the index.
+    #[cfg(test)]
+    pub fn indexed(&self) -> usize {
+        self.index.len()
+    }
+
     pub fn memory(&self) -> usize {
         self.slots.memory() + self.index.memory()
     }

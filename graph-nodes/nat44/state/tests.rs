@@ -167,7 +167,7 @@ impl World {
         let mut ports_of = HashMap::new();
         for (worker, state) in self.states.iter().enumerate() {
             let base = &state.base;
-            let (mut hosts, mut mappings) = (HashMap::new(), HashMap::new());
+            let (mut hosts, mut mappings, mut groups) = (HashMap::new(), HashMap::new(), HashSet::new());
             let (flows, end) = state.flows.scan(0, usize::MAX);
             assert_eq!(end, None);
             let mut count = 0;
@@ -185,6 +185,9 @@ impl World {
                 if mapping.kind == Kind::Dynamic {
                     assert_eq!(mapping.inside(), (inside.source(), inside.source_port()));
                     assert_eq!(mapping.external(), (outside.destination(), outside.destination_port()));
+                    if mapping.resident != id {
+                        groups.insert((mapping_id, outside.source()));
+                    }
                     assert!(base.groups.knows(&state.flows, mapping_id, mapping, outside.source()), "its group");
                 }
             }
@@ -206,7 +209,9 @@ impl World {
                     assert_eq!(ports.owner(mapping.protocol, port), Some(worker));
                 }
             }
-            assert!(base.groups.len() <= count as usize);
+            assert_eq!(base.groups.len(), groups.len(), "groups");
+            let indexed = (base.mappings.indexed(), base.hosts.indexed());
+            assert_eq!(indexed, (mappings.len(), hosts.len()), "what the indices have");
         }
         for ports in self.rules.all_ports() {
             for (protocol, used) in PROTOCOLS.into_iter().zip(ports.used()) {

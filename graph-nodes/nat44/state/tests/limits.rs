@@ -100,7 +100,7 @@ fn workers_share_one_limit() {
 
 #[test]
 fn a_lower_limit_lets_no_more_in() {
-    let mut world = World::new(&limited(100, 1000), 1);
+    let mut world = World::new(&limited(1000, 1000), 1);
     for port in 0..100 {
         let (_, id) = world.try_out(TCP, &format!("192.168.1.2:{}", 5000 + port), "192.0.2.1:80", 0).unwrap();
         world.states[0].flows.set_state(id, FlowState::TcpEstablished, world.now);
@@ -108,6 +108,7 @@ fn a_lower_limit_lets_no_more_in() {
     world.publish(&limited(50, 1000));
     world.revalidate();
     assert_eq!(world.sessions(), 100, "who is there stays");
+    assert!(world.states[0].base.credit > 0, "asked for more than it needed");
     assert_eq!(world.out(UDP, "192.168.1.3:1", "192.0.2.1:80"), Err(Refusal::SessionLimit));
     world.audit();
     world.clear();

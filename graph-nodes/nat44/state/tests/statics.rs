@@ -135,6 +135,15 @@ fn twice_nat_shows_the_server_an_address_of_its_pool() {
     world.audit();
     world.revalidate();
     assert_eq!(world.sessions(), 2);
+    // Another pool: what the clients seem to be has to change.
+    let pool = std::mem::replace(&mut spec.twice_nat_pool, vec!["192.168.1.253".parse().unwrap()]);
+    world.publish(&spec);
+    world.revalidate();
+    assert_eq!((world.sessions(), world.used()), (0, 0));
+    spec.twice_nat_pool = pool;
+    world.publish(&spec);
+    assert_eq!(world.inbound(TCP, CLIENT, "203.0.113.1:25"), ok("192.168.1.25:25", "192.168.1.254:1234"));
+    assert!(world.inbound(TCP, "192.0.2.2:1234", "203.0.113.1:25").is_ok());
     // The server's own connections are translated once, and stay.
     world.out(TCP, "192.168.1.25:25", "192.0.2.7:25").unwrap();
     world.revalidate();
@@ -186,6 +195,7 @@ fn a_new_static_mapping_beats_old_dynamic_sessions() {
     world.out(TCP, "192.168.1.4:5000", "192.0.2.1:80").unwrap();
     world.publish(&with(&[mapping(Some(TCP), "203.0.113.1:8080", &["192.168.1.3:80"])]));
     // At once, even before the old sessions have been looked through.
+    assert_ne!(world.out(TCP, "192.168.1.2:8080", "192.0.2.3:80").unwrap(), "203.0.113.1:8080");
     assert_eq!(world.inbound(TCP, "192.0.2.1:80", "203.0.113.1:8080"), ok("192.168.1.3:80", "192.0.2.1:80"));
     assert_ne!(world.out(TCP, "192.168.1.2:8080", "192.0.2.2:80").unwrap(), "203.0.113.1:8080");
     world.revalidate();
@@ -198,6 +208,7 @@ fn a_new_static_mapping_beats_old_dynamic_sessions() {
         left,
         [
             row("192.168.1.2:8080", "192.0.2.2:80", false),
+            row("192.168.1.2:8080", "192.0.2.3:80", false),
             row("192.168.1.3:80", "192.0.2.1:80", true),
             row("192.168.1.4:5000", "192.0.2.1:80", false),
         ]
