@@ -139,7 +139,7 @@ fn the_rest_of_the_header_is_a_routers() {
     assert_eq!(seen, wanted);
 }
 
-/// RFC 4787 REQ-10: there is no ALG; addresses in the payload are not touched.
+/// RFC 4787 REQ-10, RFC 5382 REQ-6: there is no ALG; addresses in the payload are not touched.
 #[test]
 fn payload_is_not_touched() {
     let nat = Nat::start("pool: [203.0.113.2]");

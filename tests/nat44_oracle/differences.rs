@@ -73,6 +73,27 @@ fn resets_out_of_the_window() {
     }
 }
 
+/// RFC 5382 REQ-2b: both ends open at once, between ports whose last connection the remote has reset: Linux drops the SYN
+/// from outside.
+#[test]
+fn a_simultaneous_open_after_a_reset() {
+    let (mut millrace, mut linux) = both();
+    let (protocol, inside, server) = OPENED[1];
+    let flow = flow(protocol, inside, server);
+    let segment = |flags, seq, ack| Segment { flags, seq, ack, options: &[], data: b"" };
+    let out = |flags, seq, ack| Event::out(flags, flow, vec![l4::tcp(inside, server, &segment(flags, seq, ack))]);
+    let back =
+        |flags, seq, ack| Event::back(flags, flow, move |to| vec![l4::tcp(server, to, &segment(flags, seq, ack))]);
+    let lines = [&mut millrace, &mut linux].map(|side| {
+        opening().iter().for_each(|event| drop(side.play(event)));
+        for event in [back("RA", 9001, 1001), out("S", 100_000, 0)] {
+            assert_eq!(side.play(&event).len(), 1);
+        }
+        side.play(&back("S", 200_000, 0)).len()
+    });
+    assert_eq!(lines, [1, 0]);
+}
+
 /// RFC 5382 REQ-1: a connection that the router doesn't know, as it was restarted, goes on with any segment from inside;
 /// Linux takes up those with ACK alone.
 #[test]

@@ -42,6 +42,10 @@ impl Dice {
 enum Stage {
     Closed,
     SynSent,
+    /// Both have sent a SYN.
+    Crossed,
+    /// And the inside has acknowledged.
+    CrossedAnswered,
     Answered,
     Open,
     /// The inside has sent its FIN.
@@ -204,15 +208,17 @@ impl Traffic {
 
     /// An error of a hop or of the remote about a packet of an open flow.
     fn error(&mut self) -> Option<Event> {
-        if self.open.is_empty() {
+        let connections = self.connections.iter().filter(|one| one.stage != Stage::Closed).map(|one| one.flow);
+        let flows: Vec<Flow> = self.open.iter().copied().chain(connections).collect();
+        if flows.is_empty() {
             return None;
         }
-        let at = self.dice.roll(self.open.len());
-        let (flow, kind) = (self.open[at], self.dice.pick(&ERRORS));
+        let (flow, kind) = (self.dice.pick(&flows), self.dice.pick(&ERRORS));
         let (short, from) = (self.dice.roll(2) == 0, self.dice.pick(&[HOP, flow.remote.ip().octets()]));
         let make = move |to: &str| {
             let quoted = match flow.protocol {
                 UDP => l4::udp(to, &flow.remote.to_string(), b"what was sent"),
+                TCP => l4::tcp(to, &flow.remote.to_string(), &l4::segment("A", 1, 1)),
                 _ => l4::echo(to, flow.remote.ip().octets(), 1, b"what was sent"),
             };
             let end = if short { 28 } else { quoted.len() };
@@ -254,8 +260,23 @@ impl Connection {
                 self.seq = self.seq.wrapping_sub(1);
                 self.out("SYN again", "S", vec![])
             }
+            // Between ports that were used before, Linux may drop it: see `differences.rs`.
+            (Stage::SynSent, 1) if self.seq < 100_000 => {
+                self.stage = Stage::Crossed;
+                self.back("SYN from outside", "S", vec![])
+            }
+            (Stage::Crossed, _) => {
+                self.stage = Stage::CrossedAnswered;
+                self.seq = self.seq.wrapping_sub(1);
+                self.out("SYN-ACK", "SA", vec![])
+            }
             (Stage::SynSent, _) => {
                 self.stage = Stage::Answered;
+                self.back("SYN-ACK", "SA", vec![])
+            }
+            (Stage::CrossedAnswered, _) => {
+                self.stage = Stage::Answered;
+                self.ack = self.ack.wrapping_sub(1);
                 self.back("SYN-ACK", "SA", vec![])
             }
             (Stage::Answered, _) => {
@@ -266,6 +287,7 @@ impl Connection {
                 self.stage = Stage::Closing;
                 self.out("FIN", "FA", vec![])
             }
+            (Stage::Open, 9) => self.reset(),
             (Stage::Open | Stage::Closing, 1..=4) => self.back("data from outside", "PA", data),
             (Stage::Open, _) => self.out("data", "PA", data),
             (Stage::Closing, _) => {
@@ -273,14 +295,28 @@ impl Connection {
                 self.back("FIN from outside", "FA", vec![])
             }
             (Stage::Closed2, _) => {
-                self.stage = Stage::Closed;
                 let event = self.out("the last ACK", "A", vec![]);
-                // The next connection's numbers are beyond this one's (RFC 9293 3.4.3).
-                self.seq = self.seq.wrapping_add(100_000);
-                self.ack = self.ack.wrapping_add(100_000);
+                self.start_again();
                 event
             }
         }
+    }
+
+    /// One side has enough.
+    fn reset(&mut self) -> Event {
+        let event = match self.seq % 2 {
+            0 => self.out("a reset", "RA", vec![]),
+            _ => self.back("a reset from outside", "RA", vec![]),
+        };
+        self.start_again();
+        event
+    }
+
+    /// The next connection's numbers are beyond this one's (RFC 9293 3.4.3).
+    fn start_again(&mut self) {
+        self.stage = Stage::Closed;
+        self.seq = self.seq.wrapping_add(100_000);
+        self.ack = self.ack.wrapping_add(100_000);
     }
 
     fn out(&mut self, name: &'static str, flags: &'static str, data: Vec<u8>) -> Event {
@@ -293,7 +329,8 @@ impl Connection {
     }
 
     fn back(&mut self, name: &'static str, flags: &'static str, data: Vec<u8>) -> Event {
-        let (from, seq, ack) = (self.flow.remote.to_string(), self.ack, self.seq);
+        let (from, seq) = (self.flow.remote.to_string(), self.ack);
+        let ack = if flags == "S" { 0 } else { self.seq };
         self.ack = self.ack.wrapping_add(counted(flags, &data));
         Event::back(name, self.flow, move |to| {
             vec![l4::tcp(&from, to, &Segment { flags, seq, ack, options: &[], data: &data })]
