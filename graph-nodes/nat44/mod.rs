@@ -20,6 +20,8 @@ pub mod in2out;
 pub mod in2out_slowpath;
 pub mod inside_guard;
 pub mod log;
+#[cfg(test)]
+mod model;
 pub mod mss;
 pub mod out2in;
 pub mod out2in_slowpath;
