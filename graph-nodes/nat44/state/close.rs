@@ -12,8 +12,10 @@ const CREDIT: u32 = 64;
 impl State {
     /// Ends a flow. Nothing happens if there is none of this number.
     pub fn remove(&mut self, rules: &Rules, id: FlowId, now: Ticks) {
-        if let Some(flow) = self.flows.remove(id) {
-            self.base.release(rules, id, &flow, now);
+        // Released where it stands: a copy, read at once, waits until it has been written.
+        if let Some(flow) = self.flows.get(id) {
+            self.base.release(rules, id, flow, now);
+            self.flows.remove(id);
         }
     }
 
@@ -162,8 +164,10 @@ impl Base {
         }
         if self.credit == 0 {
             let some = credit(rules);
-            let taken = all.fetch_update(Relaxed, Relaxed, |all| Some(all.saturating_add(some).min(max.max(all))));
-            self.credit = taken.map_or(0, |before| max.saturating_sub(before).min(some));
+            // Nothing is written when all are taken: that would wait for whatever else is being written.
+            let taken =
+                all.fetch_update(Relaxed, Relaxed, |all| (all < max).then(|| all.saturating_add(some).min(max)));
+            self.credit = taken.map_or(0, |before| (max - before).min(some));
         }
         self.credit > 0
     }

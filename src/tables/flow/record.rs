@@ -40,7 +40,9 @@ pub struct NewFlow {
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub struct Flow {
-    views: [View; 2],
+    /// The views by their numbers, so that none of these is in two halves of the line's vectors.
+    addresses: [u64; 2],
+    ports: [u32; 2],
     table: u16,
     protocol: u8,
     /// The state (bits 0 to 2, zero in a free slot), the owner (3, 4), whether nothing is translated (5), and the opener (6).
@@ -57,7 +59,7 @@ pub struct Flow {
 
 const _: () = assert!(size_of::<Flow>() == 64);
 
-// SAFETY: views are bytes, the rest are numbers: zero is one.
+// SAFETY: numbers: zero is one.
 unsafe impl Zeroed for Flow {}
 
 const OWNER: u32 = 3;
@@ -85,7 +87,8 @@ impl Flow {
             _ => Delta::default(),
         };
         let mut flow = Self {
-            views: new.views,
+            addresses: new.views.map(|view| view.numbers().0),
+            ports: new.views.map(|view| view.numbers().1),
             table: new.table,
             protocol: new.protocol,
             kind: new.state as u8 | (new.owner as u8) << OWNER | (new.opener as u8) << OPENER,
@@ -102,9 +105,11 @@ impl Flow {
     }
 
     /// A free slot, which has the number of the next free one; 0 if it is the last.
+    #[inline(always)]
     pub(super) fn free(next: u32) -> Self {
         Self {
-            views: [View::default(); 2],
+            addresses: [0; 2],
+            ports: [0; 2],
             table: 0,
             protocol: 0,
             kind: 0,
@@ -132,14 +137,14 @@ impl Flow {
     #[inline(always)]
     #[must_use]
     pub const fn view(&self, side: Side) -> View {
-        self.views[side as usize]
+        View::from_numbers((self.addresses[side as usize], self.ports[side as usize]))
     }
 
     /// What packets from `side` are to look like.
     #[inline(always)]
     #[must_use]
     pub const fn translated(&self, side: Side) -> View {
-        self.views[side.other() as usize].swapped()
+        self.view(side.other()).swapped()
     }
 
     /// The key of packets from `side`.
@@ -173,7 +178,7 @@ impl Flow {
             Side::Inside => self.table,
             Side::Outside => 0,
         };
-        self.views[side as usize].words(self.protocol, table)
+        self.view(side).words(self.protocol, table)
     }
 
     /// Whether a packet from `side` with this key belongs to the flow.

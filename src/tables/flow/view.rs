@@ -29,78 +29,99 @@ impl Side {
 ///
 /// Of ICMP queries the identifier is the inside's port: the source port of packets from inside, where the destination port is 0, and
 /// the destination port of packets from outside, where the source port is 0. Of other protocols both ports are 0.
+///
+/// Kept as the two numbers that it is compared, hashed and copied by: a load that takes in more than one store waits for all before.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[repr(transparent)]
-pub struct View([u8; 12]);
+#[repr(C, packed(4))]
+pub struct View {
+    /// Source below destination.
+    addresses: u64,
+    /// Source port below destination port.
+    ports: u32,
+}
+
+const _: () = assert!(size_of::<View>() == 12);
 
 impl View {
     /// Of packets from `source` and `source_port` to the others.
     #[inline]
     #[must_use]
     pub const fn new(source: Ipv4Addr, source_port: u16, destination: Ipv4Addr, destination_port: u16) -> Self {
-        let (s, d) = (source.octets(), destination.octets());
-        let (sp, dp) = (source_port.to_be_bytes(), destination_port.to_be_bytes());
-        Self([s[0], s[1], s[2], s[3], d[0], d[1], d[2], d[3], sp[0], sp[1], dp[0], dp[1]])
+        let (source, destination) = (source.to_bits().to_be(), destination.to_bits().to_be());
+        let (source_port, destination_port) = (source_port.to_be(), destination_port.to_be());
+        Self {
+            addresses: source as u64 | (destination as u64) << 32,
+            ports: source_port as u32 | (destination_port as u32) << 16,
+        }
     }
 
     /// As they stand in a packet.
     #[inline(always)]
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 12]) -> Self {
-        Self(bytes)
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
+        Self { addresses: u64::from_le_bytes([a, b, c, d, e, f, g, h]), ports: u32::from_le_bytes([i, j, k, l]) }
+    }
+
+    #[inline(always)]
+    pub(super) const fn from_numbers((addresses, ports): (u64, u32)) -> Self {
+        Self { addresses, ports }
+    }
+
+    /// Addresses and ports.
+    #[inline(always)]
+    pub(super) const fn numbers(self) -> (u64, u32) {
+        (self.addresses, self.ports)
     }
 
     /// As they stand in a packet.
     #[inline(always)]
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 12] {
-        &self.0
+        // SAFETY: twelve bytes without padding, and any bytes may be read as such.
+        unsafe { &*std::ptr::from_ref(self).cast() }
     }
 
     /// The source address.
     #[inline(always)]
     #[must_use]
     pub const fn source(&self) -> Ipv4Addr {
-        let [a, b, c, d, ..] = self.0;
-        Ipv4Addr::new(a, b, c, d)
+        Ipv4Addr::from_bits(u32::from_be(self.addresses as u32))
     }
 
     /// The destination address.
     #[inline(always)]
     #[must_use]
     pub const fn destination(&self) -> Ipv4Addr {
-        let [_, _, _, _, a, b, c, d, ..] = self.0;
-        Ipv4Addr::new(a, b, c, d)
+        Ipv4Addr::from_bits(u32::from_be((self.addresses >> 32) as u32))
     }
 
     /// The source port, or an ICMP query's identifier.
     #[inline(always)]
     #[must_use]
     pub const fn source_port(&self) -> u16 {
-        u16::from_be_bytes([self.0[8], self.0[9]])
+        u16::from_be(self.ports as u16)
     }
 
     /// The destination port, or an ICMP query's identifier.
     #[inline(always)]
     #[must_use]
     pub const fn destination_port(&self) -> u16 {
-        u16::from_be_bytes([self.0[10], self.0[11]])
+        u16::from_be((self.ports >> 16) as u16)
     }
 
     /// What an answer looks like: source and destination, and their ports, change places.
     #[inline(always)]
     #[must_use]
     pub const fn swapped(self) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = self.0;
-        Self([e, f, g, h, a, b, c, d, k, l, i, j])
+        Self { addresses: self.addresses.rotate_left(32), ports: self.ports.rotate_left(16) }
     }
 
     /// A key's view, protocol and table as numbers.
     #[inline(always)]
     pub(super) const fn words(&self, protocol: u8, table: u16) -> Words {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = self.0;
         let rest = (table as u64) << 32 | (protocol as u64) << 48;
-        Words(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes([i, j, k, l]) as u64 | rest)
+        Words(self.addresses, self.ports as u64 | rest)
     }
 }
 
