@@ -3,7 +3,7 @@
 
 use crate::connection::Connection;
 use harness::l4::{self, segment};
-use harness::{Nat, eventually, remote};
+use harness::{Nat, eventually};
 
 const INSIDE: &str = "192.168.1.10:5000";
 const REMOTE: &str = "198.51.100.1:53";
@@ -155,73 +155,17 @@ fn off_and_on() {
     nat.dropped_back(&l4::udp(REMOTE, INSIDE, b"!"));
 }
 
-/// `show nat44 sessions` and `nat44 sessions clear` take the same filters.
+/// SIGHUP with the same file, and with one that differs elsewhere.
 #[test]
-fn sessions_are_listed_and_cleared_by_filter() {
-    let nat = Nat::start("pool: [203.0.113.2], filtering: endpoint-independent");
-    let open = || {
-        nat.out(&l4::udp(INSIDE, REMOTE, b"?"));
-        nat.out(&l4::udp(INSIDE, "198.51.100.2:53", b"?"));
-        nat.out(&l4::tcp("192.168.1.10:6000", "198.51.100.2:80", &segment("S", 1, 0)));
-        nat.out(&l4::echo("192.168.1.11:8000", remote(1), 1, b""));
-        let last = nat.out(&l4::udp("192.168.1.11:7000", REMOTE, b"?")).source();
-        assert_eq!(nat.sessions().len(), 5);
-        last
-    };
-    let mut last = open();
-    for (filter, hits) in [
-        ("inside 192.168.1.10", 3),
-        ("inside 192.168.1.11 protocol udp", 1),
-        ("protocol icmp", 1),
-        ("protocol tcp", 1),
-        ("remote 198.51.100.2", 2),
-        ("outside 203.0.113.2", 5),
-        ("port 53", 3),
-        ("port 6000", 1),
-        ("port 1", 0),
-        ("inside 192.168.1.99", 0),
-        ("vrf default", 5),
-    ] {
-        assert_eq!(nat.router().list(&format!("show nat44 sessions {filter}")).len(), hits, "{filter}");
-        nat.router().run(&format!("nat44 sessions clear {filter}"));
-        assert_eq!(nat.sessions().len(), 5 - hits, "after clearing {filter}");
-        nat.router().run("nat44 sessions clear");
-        assert!(nat.sessions().is_empty());
-        last = open();
+fn a_reload_costs_no_session() {
+    let config = Nat::config("pool: [203.0.113.2]");
+    let mut nat = Nat::with(&config);
+    let outside = nat.out(&l4::udp(INSIDE, REMOTE, b"?")).source();
+    for text in [config.clone(), config.replace("device: wan,", "device: wan, mtu: 1400,")] {
+        nat.net.router.write_config(&text);
+        nat.net.router.process().signal(harness::SIGHUP);
+        let mtu = if text == config { 1500 } else { 1400 };
+        eventually("the file is in force", || (nat.router().counter("wan", "mtu") == mtu).then_some(()));
+        assert_eq!(nat.back(&l4::udp(REMOTE, &outside, b"!")).destination(), INSIDE);
     }
-    assert_eq!(nat.router().list("show nat44 sessions limit 2").len(), 2);
-    nat.router().run("nat44 sessions clear inside 192.168.1.10");
-    // RFC 4787 REQ-8: what has no mapping any longer is not let in.
-    nat.dropped_back(&l4::udp(REMOTE, "203.0.113.2:5000", b"!"));
-    assert_eq!(nat.back(&l4::udp(REMOTE, &last, b"!")).destination(), "192.168.1.11:7000");
-    nat.router().ctl("show nat44 sessions inside nonsense").code(2);
-    nat.router().ctl("nat44 sessions clear vrf nosuch").code(1);
-}
-
-/// `show nat44 mappings` and `show nat44 summary` tell what there is.
-#[test]
-fn mappings_and_summary() {
-    let mapping = "{protocol: tcp, external: '203.0.113.2:8080', internal: '192.168.1.12:80'}";
-    let nat = Nat::start(&format!("pool: [203.0.113.2], static-mappings: [{mapping}], max-sessions: 1000"));
-    nat.out(&l4::udp(INSIDE, REMOTE, b"?"));
-    nat.out(&l4::udp(INSIDE, "198.51.100.2:53", b"?"));
-    nat.out(&l4::echo("192.168.1.11:8000", remote(1), 1, b""));
-    Connection::open(&nat, INSIDE, REMOTE);
-    let rows = nat.router().list("show nat44 mappings");
-    let of = |kind: &str| rows.iter().filter(|row| row["type"] == kind).count();
-    assert_eq!((of("static"), of("dynamic")), (1, 3), "{rows:?}");
-    let udp = rows.iter().find(|row| row["protocol"] == "udp").expect("the UDP mapping");
-    assert_eq!(
-        (&udp["inside_address"], &udp["inside_port"], &udp["sessions"]),
-        (&"192.168.1.10".into(), &5000.into(), &2.into())
-    );
-    let summary = nat.router().json("show nat44 summary");
-    assert_eq!(
-        (&summary["sessions"], &summary["max_sessions"], &summary["ports_used"]),
-        (&4.into(), &1000.into(), &3.into())
-    );
-    assert_eq!(summary["by_protocol"], serde_json::json!({"icmp": 1, "tcp": 1, "udp": 2}), "{summary}");
-    assert_eq!(summary["by_state"]["established"], 1, "{summary}");
-    let top = &summary["top_hosts"][0];
-    assert_eq!((&top["address"], &top["sessions"]), (&"192.168.1.10".into(), &3.into()), "{summary}");
 }

@@ -102,3 +102,27 @@ fn no_resources() {
     nat.out(&l4::udp("192.168.1.11:5000", REMOTE, b"other host"));
     nat.out(&l4::udp("192.168.1.10:5000", REMOTE, b"1 again"));
 }
+
+/// RFC 1812 4.3.3.1: nobody has the next hop's address. The host hears of it, in its own terms, though its packet waited for
+/// an answer; and so does a remote whose packet was for a server that is not there.
+#[test]
+fn nobody_is_there() {
+    let forward = "{protocol: udp, external: '203.0.113.2:53', internal: '192.168.1.99:53'}";
+    let nat = Nat::start(&format!("pool: [203.0.113.2], static-mappings: [{forward}]"));
+    let out = l4::udp(INSIDE, "203.0.113.99:53", b"anyone?");
+    let back = l4::udp("198.51.100.1:4000", "203.0.113.2:53", b"anyone?");
+    let mut seen = nat.pass(std::slice::from_ref(&out));
+    seen.wan.extend(nat.pass_back(std::slice::from_ref(&back)).wan);
+    harness::eventually("both hear that nobody is there", || {
+        let more = nat.rest();
+        seen.lan.extend(more.lan);
+        seen.wan.extend(more.wan);
+        (harness::errors(&seen.lan).len() == 1 && harness::errors(&seen.wan).len() == 1).then_some(())
+    });
+    for (frames, quoted) in [(&seen.lan, &out), (&seen.wan, &back)] {
+        let mut errors = frames.iter().filter_map(|frame| l4::Packet::of(frame)).filter(|packet| packet.icmp.is_some());
+        let error = errors.next_back().expect("the error");
+        assert_eq!(error.icmp_kind(), (3, 1));
+        assert_eq!(error.quoted().flow(), l4::Packet::read(quoted).flow());
+    }
+}

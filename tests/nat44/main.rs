@@ -20,6 +20,7 @@ mod mapping;
 mod path_mtu;
 mod pools;
 mod router_itself;
+mod show;
 mod static_mappings;
 mod tcp;
 mod timeouts;

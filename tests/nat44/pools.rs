@@ -81,6 +81,26 @@ fn the_interfaces_address_changes() {
     assert_eq!(nat.back(&l4::udp(REMOTE, "203.0.113.7:5000", b"!")).destination(), INSIDE);
 }
 
+/// A mapping of the interface's own address follows it, too, whatever that is at the time.
+#[test]
+fn a_mapping_follows_the_interfaces_address() {
+    let mapping = "{protocol: udp, external: 'wan:53', internal: '192.168.1.11:53'}";
+    let nat = Nat::start(&format!("static-mappings: [{mapping}]"));
+    assert_eq!(nat.back(&l4::udp(REMOTE, "203.0.113.1:53", b"?")).destination(), "192.168.1.11:53");
+    nat.router().run("address add 203.0.113.7/24 interface wan");
+    nat.router().run("address remove 203.0.113.1/24 interface wan");
+    nat.router().run("address add 203.0.113.1/24 interface wan");
+    nat.rest();
+    let external = nat.router().list("show nat44 mappings")[0]["outside_address"].clone();
+    for address in ["203.0.113.1", "203.0.113.7"] {
+        let question = l4::udp(REMOTE, &format!("{address}:53"), b"?");
+        match external == address {
+            true => assert_eq!(nat.back(&question).destination(), "192.168.1.11:53"),
+            false => assert!(nat.pass_back(&[question]).lan.is_empty()),
+        }
+    }
+}
+
 /// An outside interface without an address, or an empty pool: nothing can be translated, and nothing leaks.
 #[test]
 fn without_a_pool_nothing_leaks() {
