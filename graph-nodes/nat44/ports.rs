@@ -13,10 +13,10 @@ mod space;
 mod tests;
 
 pub use random::Random;
-pub use space::{Bits, Wish};
+pub use space::Bits;
 
 use millrace_tables::flow::Ticks;
-use space::Space;
+use space::{Space, Wish};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
@@ -38,6 +38,21 @@ const OTHERS: RangeInclusive<u16> = 1024..=65535;
 #[must_use]
 pub fn protocol_index(protocol: u8) -> Option<usize> {
     PROTOCOLS.iter().position(|&known| known == protocol)
+}
+
+/// A port that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The IP protocol.
+    pub protocol: u8,
+    /// What the inside host uses.
+    pub port: u16,
+    /// What [`AddressPorts::foresee`] said, if it was asked.
+    pub foreseen: Option<u16>,
+    /// Ports that are never given out.
+    pub reserved: Option<&'a Bits>,
+    /// The number of the mapping that will have it.
+    pub holder: u32,
 }
 
 /// The ports of one external address.
@@ -65,7 +80,7 @@ impl AddressPorts {
         self.spaces.get(protocol_index(protocol)?)
     }
 
-    /// Fetches what [`take`](Self::take) reads and writes if the port can be kept.
+    /// Fetches what [`release`](Self::release) reads and writes.
     #[inline]
     pub fn prefetch(&self, protocol: u8, port: u16) {
         if let Some(space) = self.space(protocol) {
@@ -73,20 +88,20 @@ impl AddressPorts {
         }
     }
 
-    /// Gives a worker's mapping a port; `port` is what the inside host uses, and `reserved` is never given out. None: nothing is left
-    /// that the worker may have.
-    pub fn take(
-        &self,
-        worker: usize,
-        (protocol, port): (u8, u16),
-        reserved: Option<&Bits>,
-        holder: u32,
-        random: &mut Random,
-        now: Ticks,
-    ) -> Option<u16> {
+    /// The port that a worker's mapping will probably get; what [`take`](Self::take) then reads and writes is fetched.
+    #[inline]
+    pub fn foresee(&self, worker: usize, (protocol, port): (u8, u16), random: &mut Random) -> Option<u16> {
+        let range = if protocol != ICMP && WELL_KNOWN.contains(&port) { &WELL_KNOWN } else { &OTHERS };
+        let wish = Wish { port, range, parity: protocol == UDP, foreseen: None, reserved: None };
+        self.space(protocol)?.foresee(worker, wish, random)
+    }
+
+    /// Gives a worker's mapping a port. None: nothing is left that the worker may have.
+    pub fn take(&self, worker: usize, request: &Request<'_>, random: &mut Random, now: Ticks) -> Option<u16> {
+        let Request { protocol, port, foreseen, reserved, holder } = *request;
         let space = self.space(protocol)?;
         let mut take = |range| {
-            let wish = Wish { port, range, parity: protocol == UDP, reserved };
+            let wish = Wish { port, range, parity: protocol == UDP, foreseen, reserved };
             space.take(worker, wish, holder, random, now.as_secs())
         };
         if protocol != ICMP

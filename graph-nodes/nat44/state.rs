@@ -38,6 +38,7 @@ use hosts::Hosts;
 use mappings::{Kind, Mappings};
 use millrace_tables::flow::tcp::TcpSegment;
 use millrace_tables::flow::{FlowId, FlowTable, Key, MAX_FLOWS, Timeouts};
+use prefetch::Foreseen;
 use std::io;
 use std::net::Ipv4Addr;
 
@@ -101,6 +102,7 @@ struct Base {
     groups: Groups,
     hosts: Hosts,
     random: Random,
+    foreseen: Foreseen,
     log: NatLog,
     /// Sessions that this worker may open before it has to ask for more.
     credit: u32,
@@ -123,6 +125,7 @@ impl State {
                 groups: Groups::new(max)?,
                 hosts: Hosts::new(max)?,
                 random: Random::default(),
+                foreseen: Foreseen::default(),
                 log,
                 credit: 0,
                 resting: false,

@@ -15,6 +15,9 @@ pub fn prefetch<T>(at: Option<&T>) {
     }
 }
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// An array of up to so many elements.
 #[derive(Debug)]
 pub struct Slab<T> {
@@ -62,6 +65,10 @@ impl<T: Copy> Slab<T> {
     #[inline(always)]
     pub fn prefetch(&self, at: usize) {
         prefetch(self.slots.get(at));
+        if !LINE.is_multiple_of(size_of::<T>()) {
+            // It may reach into the next line, where in that case the next element begins or goes on.
+            prefetch(self.slots.get(at.saturating_add(1)));
+        }
     }
 
     /// The elements that there are.

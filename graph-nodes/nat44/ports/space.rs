@@ -42,8 +42,19 @@ pub struct Wish<'a> {
     pub range: &'a RangeInclusive<u16>,
     /// Whether another port should be as odd or even as that.
     pub parity: bool,
+    /// What [`Space::foresee`] said.
+    pub foreseen: Option<u16>,
     /// Ports that are never given out.
     pub reserved: Option<&'a Bits>,
+}
+
+impl Wish<'_> {
+    /// A port at random.
+    fn drawn(self, random: &mut Random) -> u16 {
+        let (first, last) = (u32::from(*self.range.start()), u32::from(*self.range.end()));
+        let drawn = (first + random.below(last + 1 - first)) as u16;
+        if self.parity { drawn & !1 | self.port & 1 } else { drawn }
+    }
 }
 
 /// The ports.
@@ -108,33 +119,46 @@ impl Space {
         millrace_tables::slab::prefetch(self.holders.get(usize::from(port)));
     }
 
+    /// The port that will probably be [taken](Self::take), which is fetched.
+    pub fn foresee(&self, worker: usize, wish: Wish<'_>, random: &mut Random) -> Option<u16> {
+        let lane = self.lanes.get(worker)?;
+        let free = |port: &u16| {
+            let (block, bit) = place(*port);
+            self.busy.get(block).is_some_and(|busy| busy.load(Relaxed) & bit == 0)
+        };
+        let port = if free(&wish.port) && wish.range.contains(&wish.port) {
+            wish.port
+        } else if self.has_free(lane, wish) {
+            (0..DRAWS).map(|_| wish.drawn(random)).find(free)?
+        } else {
+            lane.head.load(Relaxed)
+        };
+        self.prefetch(port);
+        Some(port)
+    }
+
+    /// Whether there is a block with a free port that is, or can become, the worker's.
+    fn has_free(&self, lane: &Lane, wish: Wish<'_>) -> bool {
+        let blocks = place(*wish.range.start()).0..=place(*wish.range.end()).0;
+        lane.open.any_in(&blocks) || self.unclaimed.any_in(&blocks)
+    }
+
     /// Gives a worker's mapping a port: the one wished for, or else one that nobody can guess. Ports in quarantine come last.
     pub fn take(&self, worker: usize, wish: Wish<'_>, holder: u32, random: &mut Random, now: u32) -> Option<u16> {
         let lane = self.lanes.get(worker)?;
         self.settle(worker, SETTLE, now);
-        let blocks = place(*wish.range.start()).0..=place(*wish.range.end()).0;
-        let kept = wish.range.contains(&wish.port) && self.take_port(lane, worker, wish.port, wish.reserved);
-        let port = if kept {
-            Some(wish.port)
-        } else if lane.open.any_in(&blocks) || self.unclaimed.any_in(&blocks) {
-            let drawn = self.draw(lane, worker, wish, random);
-            drawn.or_else(|| self.search(lane, worker, wish, random)).or_else(|| self.recall(lane, wish, now))
-        } else {
-            self.recall(lane, wish, now)
+        let take = |port: &u16| wish.range.contains(port) && self.take_port(lane, worker, *port, wish.reserved);
+        let port = match Some(wish.port).filter(take).or_else(|| wish.foreseen.filter(take)) {
+            Some(port) => Some(port),
+            None if self.has_free(lane, wish) => {
+                let drawn = (0..DRAWS).map(|_| wish.drawn(random)).find(take);
+                drawn.or_else(|| self.search(lane, worker, wish, random)).or_else(|| self.recall(lane, wish, now))
+            }
+            None => self.recall(lane, wish, now),
         }?;
         self.holders.get(usize::from(port))?.store(holder, Relaxed);
         add(&lane.used, 1);
         Some(port)
-    }
-
-    /// A port at random, if a few attempts find one.
-    fn draw(&self, lane: &Lane, worker: usize, wish: Wish<'_>, random: &mut Random) -> Option<u16> {
-        let (first, last) = (u32::from(*wish.range.start()), u32::from(*wish.range.end()));
-        (0..DRAWS).find_map(|_| {
-            let drawn = (first + random.below(last + 1 - first)) as u16;
-            let port = if wish.parity { drawn & !1 | wish.port & 1 } else { drawn };
-            (port >= first as u16 && self.take_port(lane, worker, port, wish.reserved)).then_some(port)
-        })
     }
 
     /// Any free port of the blocks that are, or can become, the worker's; one of the right parity if there is a choice.
@@ -280,6 +304,7 @@ impl Space {
             return None;
         }
         lane.head.store(word as u16, Relaxed);
+        millrace_tables::slab::prefetch(self.holders.get(usize::from(word as u16)));
         add(&lane.waiting, -1);
         Some(port)
     }

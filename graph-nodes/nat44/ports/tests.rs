@@ -4,6 +4,11 @@ use std::collections::HashMap;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 
+/// A port for a mapping.
+fn wish(protocol: u8, port: u16, holder: u32) -> Request<'static> {
+    Request { protocol, port, foreseen: None, reserved: None, holder }
+}
+
 fn at(seconds: u32) -> Ticks {
     Ticks::from_secs(1_000_000 + seconds)
 }
@@ -13,7 +18,7 @@ fn all_ports_but_0_can_be_had() {
     for protocol in PROTOCOLS {
         let (ports, mut random) = (AddressPorts::new(ADDRESS, 1).unwrap(), Random::default());
         let mut seen = [false; 65536];
-        let mut take = |port| ports.take(0, (protocol, port), None, 7, &mut random, at(0));
+        let mut take = |port| ports.take(0, &wish(protocol, port, 7), &mut random, at(0));
         for _ in 0..64512 {
             seen[usize::from(take(40001).unwrap())] = true;
         }
@@ -32,7 +37,7 @@ fn all_ports_but_0_can_be_had() {
 fn the_right_parity_as_long_as_there_is_one() {
     let (ports, mut random) = (AddressPorts::new(ADDRESS, 1).unwrap(), Random::default());
     let odd =
-        (0..64512).map(|_| ports.take(0, (UDP, 5001), None, 7, &mut random, at(0)).unwrap() % 2).collect::<Vec<_>>();
+        (0..64512).map(|_| ports.take(0, &wish(UDP, 5001, 7), &mut random, at(0)).unwrap() % 2).collect::<Vec<_>>();
     assert!(odd[..32256].iter().all(|&odd| odd == 1) && odd[32256..].iter().all(|&odd| odd == 0));
 }
 
@@ -40,7 +45,7 @@ fn the_right_parity_as_long_as_there_is_one() {
 fn quarantine_in_turn_and_shortened_when_nothing_else_is_free() {
     let (ports, mut random) = (AddressPorts::new(ADDRESS, 1).unwrap(), Random::default());
     for port in 1024..=65535 {
-        assert_eq!(ports.take(0, (UDP, port), None, u32::from(port), &mut random, at(0)), Some(port));
+        assert_eq!(ports.take(0, &wish(UDP, port, u32::from(port)), &mut random, at(0)), Some(port));
     }
     for port in [3000, 2000, 4000] {
         ports.release(0, (UDP, port), u32::from(port), at(1));
@@ -49,18 +54,41 @@ fn quarantine_in_turn_and_shortened_when_nothing_else_is_free() {
     }
     assert_eq!((ports.used()[1], ports.waiting()[1]), (64509, 3));
     // The oldest first, whatever is wished for.
-    assert_eq!(ports.take(0, (UDP, 4000), None, 9, &mut random, at(2)), Some(3000));
+    assert_eq!(ports.take(0, &wish(UDP, 4000, 9), &mut random, at(2)), Some(3000));
     assert_eq!(ports.settle(0, 100, at(120)), 0);
     assert_eq!(ports.settle(0, 100, at(122)), 2);
-    assert_eq!(ports.take(0, (UDP, 4000), None, 9, &mut random, at(122)), Some(4000));
+    assert_eq!(ports.take(0, &wish(UDP, 4000, 9), &mut random, at(122)), Some(4000));
     assert_eq!((ports.used()[1], ports.waiting()[1]), (64511, 0));
     assert!(!ports.in_use(UDP, 2000) && ports.in_use(UDP, 3000));
 }
 
 #[test]
+fn what_was_foreseen_comes_true() {
+    let (ports, mut random) = (AddressPorts::new(ADDRESS, 1).unwrap(), Random::default());
+    let mut unforeseen = 0;
+    for holder in 1..=100 {
+        for port in [123, 5000, 5001] {
+            let foreseen = ports.foresee(0, (UDP, port), &mut random);
+            unforeseen += usize::from(foreseen.is_none());
+            let taken = ports.take(0, &Request { foreseen, ..wish(UDP, port, holder) }, &mut random, at(0));
+            assert!(foreseen.is_none() || taken == foreseen);
+            assert!(holder > 1 || taken == Some(port), "kept");
+            assert_eq!(taken.map(|taken| taken % 2), Some(port % 2));
+            // Meanwhile somebody else got it.
+            let again = ports.take(0, &Request { foreseen, ..wish(UDP, port, holder) }, &mut random, at(0));
+            assert!(again.is_some() && again != taken);
+        }
+        // Only of the range that is asked for.
+        let taken = ports.take(0, &Request { foreseen: Some(999), ..wish(UDP, 5000, holder) }, &mut random, at(0));
+        assert!(taken.is_some_and(|port| port >= 1024));
+    }
+    assert!(unforeseen < 10, "{unforeseen}");
+}
+
+#[test]
 fn workers_take_blocks_and_give_them_back() {
     let (ports, mut random) = (AddressPorts::new(ADDRESS, 2).unwrap(), Random::default());
-    let mut take = |worker, port| ports.take(worker, (TCP, port), None, 7, &mut random, at(0));
+    let mut take = |worker, port| ports.take(worker, &wish(TCP, port, 7), &mut random, at(0));
     assert_eq!(take(0, 5000), Some(5000));
     assert_eq!((ports.owner(TCP, 5000), ports.owner(TCP, 5055), ports.owner(TCP, 5056)), (Some(0), Some(0), None));
     assert_ne!(take(1, 5001).map(|port| port / 64), Some(5000 / 64), "another's block");
@@ -77,7 +105,7 @@ fn workers_take_blocks_and_give_them_back() {
 #[test]
 fn a_worker_with_few_ports_leaves_blocks_to_others() {
     let (ports, mut random) = (AddressPorts::new(ADDRESS, 4).unwrap(), Random::default());
-    let mut take = |worker, port| ports.take(worker, (TCP, port), None, 7, &mut random, at(0));
+    let mut take = |worker, port| ports.take(worker, &wish(TCP, port, 7), &mut random, at(0));
     // One from each block, and then some.
     for round in 0..5 {
         for block in 16..1024 {
@@ -91,7 +119,7 @@ fn a_worker_with_few_ports_leaves_blocks_to_others() {
     }
     // Nobody else wants them: all are one worker's.
     let ports = AddressPorts::new(ADDRESS, 4).unwrap();
-    let taken = (0..64512).filter(|_| ports.take(0, (TCP, 2000), None, 7, &mut random, at(0)).is_some());
+    let taken = (0..64512).filter(|_| ports.take(0, &wish(TCP, 2000, 7), &mut random, at(0)).is_some());
     assert_eq!(taken.count(), 64512);
 }
 
@@ -105,8 +133,8 @@ fn threads_never_get_the_same_port() {
                 scope.spawn(move || {
                     let (mut random, mut mine) = (Random::default(), Vec::new());
                     for round in 0..40_000u32 {
-                        let wish = 1024 + (round * 7 % 60_000) as u16;
-                        if let Some(port) = ports.take(worker, (TCP, wish), None, round + 1, &mut random, at(0)) {
+                        let port = 1024 + (round * 7 % 60_000) as u16;
+                        if let Some(port) = ports.take(worker, &wish(TCP, port, round + 1), &mut random, at(0)) {
                             mine.push((port, round + 1));
                         }
                         if round % 3 == 0 && !mine.is_empty() {
@@ -148,7 +176,7 @@ proptest! {
                 ports.release(worker, (protocol, port), holder, at(now));
                 prop_assert_eq!(ports.holder(worker, protocol, port), None);
             } else {
-                let taken = ports.take(worker, (protocol, port), Some(&reserved), step, &mut random, at(now)).unwrap();
+                let taken = ports.take(worker, &Request { reserved: Some(&reserved), ..wish(protocol, port, step) }, &mut random, at(now)).unwrap();
                 prop_assert!(taken / 64 != 1088 / 64, "reserved");
                 prop_assert!(!held.iter().any(|(_, p, t, _)| (*p, *t) == (protocol, taken)), "held already");
                 held.push((worker, protocol, taken, step));

@@ -3,6 +3,7 @@
 use super::mappings::{Kind, Mapping};
 use super::{Base, Refusal};
 use crate::nat44::log::LogEvent;
+use crate::nat44::ports::Request;
 use crate::nat44::rules::{External, PoolId, Rules};
 use millrace_tables::flow::{Hash, Ticks};
 use std::net::Ipv4Addr;
@@ -18,6 +19,8 @@ pub struct Wanted {
     pub inside: (Ipv4Addr, u16),
     pub protocol: u8,
     pub pool: PoolId,
+    /// A port that was thought of before.
+    pub foreseen: Option<u16>,
 }
 
 impl Base {
@@ -30,7 +33,7 @@ impl Base {
         host: u32,
         now: Ticks,
     ) -> Result<(u32, bool), Refusal> {
-        let Wanted { kind, table, inside, protocol, pool } = wanted;
+        let Wanted { kind, table, inside, protocol, pool, .. } = wanted;
         let hash = self.mappings.hash(kind, table, inside, protocol);
         let usable = |mapping: &Mapping| {
             mapping.is(kind, table, inside, protocol)
@@ -43,6 +46,7 @@ impl Base {
             }
             return Ok((id, false));
         }
+        let wanted = Wanted { foreseen: self.foreseen.get(hash), ..wanted };
         let external = self.new_external(rules, wanted, host, hash, now)?;
         let mapping = Mapping::new(kind, table, inside, protocol, external);
         match self.mappings.insert(hash, mapping) {
@@ -136,9 +140,9 @@ impl Base {
     }
 
     fn take_port(&mut self, external: &External, wanted: Wanted, holder: u32, now: Ticks) -> Option<u16> {
-        let (protocol, port) = (wanted.protocol, wanted.inside.1);
-        let reserved = external.reserved(protocol);
-        external.ports()?.take(self.worker, (protocol, port), reserved, holder, &mut self.random, now)
+        let Wanted { protocol, inside: (_, port), foreseen, .. } = wanted;
+        let request = Request { protocol, port, foreseen, reserved: external.reserved(protocol), holder };
+        external.ports()?.take(self.worker, &request, &mut self.random, now)
     }
 
     /// Tells of a mapping that came or went (RFC 6888 REQ-12).

@@ -55,7 +55,7 @@ impl State {
         }
         let pool = rules.pool(packet.tx_interface, view.destination()).ok_or(Refusal::NoPool)?;
         let host = self.enter_host(rules, table, inside.0, now)?;
-        let wanted = Wanted { kind: Kind::Dynamic, table, inside, protocol, pool };
+        let wanted = Wanted { kind: Kind::Dynamic, table, inside, protocol, pool, foreseen: None };
         match self.base.enter_mapping(rules, wanted, host, now) {
             Ok((id, new)) => {
                 let external = self.base.mappings.get(id).map_or(inside, Mapping::external);
@@ -145,7 +145,8 @@ impl State {
             let choice = self.base.hosts.hash(0, client.0).to_u32() as usize % pool.len().max(1);
             return pool.get(choice).map(|&address| ((address, 0), None)).ok_or(Refusal::NoPool);
         }
-        let wanted = Wanted { kind: Kind::Twice, table: 0, inside: client, protocol, pool: PoolId::TWICE };
+        let wanted =
+            Wanted { kind: Kind::Twice, table: 0, inside: client, protocol, pool: PoolId::TWICE, foreseen: None };
         let (id, new) = self.base.enter_mapping(rules, wanted, host, now)?;
         let seen = self.base.mappings.get(id).map_or(client, Mapping::external);
         Ok((seen, Some((id, new))))

@@ -3,7 +3,8 @@
 use super::mappings::Kind;
 use super::{Base, State};
 use crate::nat44::rules::Rules;
-use millrace_tables::flow::{FlowId, Key, Side, View};
+use millrace_engine::VECTOR;
+use millrace_tables::flow::{FlowId, Hash, Key, Side, View};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl State {
@@ -21,15 +22,15 @@ impl State {
     }
 
     /// First where its mapping and its host are looked up; then the host, and where it will be found; then, as the host has an external
-    /// address and the port is probably kept, the port and where the way back will be found.
+    /// address, a port is thought of, and where the way back will be found.
     #[inline]
-    fn prefetch_new(&self, rules: &Rules, key: &Key, stage: usize) {
-        let (mappings, hosts) = (&self.base.mappings, &self.base.hosts);
+    fn prefetch_new(&mut self, rules: &Rules, key: &Key, stage: usize) {
+        let Base { worker, mappings, hosts, random, foreseen, .. } = &mut self.base;
         let Key { view, protocol, table } = *key;
+        let inside = (view.source(), view.source_port());
         let host = hosts.hash(table, view.source());
         match stage {
             0 => {
-                let inside = (view.source(), view.source_port());
                 mappings.prefetch_insertion(mappings.hash(Kind::Dynamic, table, inside, protocol));
                 hosts.prefetch(host);
             }
@@ -39,10 +40,10 @@ impl State {
             }
             _ => {
                 let Some(external) = hosts.candidate(host).and_then(|host| host.external()) else { return };
-                if let Some(ports) = rules.any_external(external).and_then(|external| external.ports()) {
-                    ports.prefetch(protocol, view.source_port());
-                }
-                let back = View::new(view.destination(), view.destination_port(), external, view.source_port());
+                let Some(ports) = rules.any_external(external).and_then(|external| external.ports()) else { return };
+                let Some(port) = ports.foresee(*worker, (protocol, inside.1), random) else { return };
+                foreseen.set(mappings.hash(Kind::Dynamic, table, inside, protocol), port);
+                let back = View::new(view.destination(), view.destination_port(), external, port);
                 self.flows.prefetch_insertion(self.flows.hash(&Key { view: back, protocol, table: 0 }));
             }
         }
@@ -70,6 +71,30 @@ impl State {
             }
             _ => base.prefetch_release(rules, id),
         }
+    }
+}
+
+/// Ports that were thought of for the mappings of a frame: by a part of their hash, the latest ones.
+#[derive(Debug)]
+pub struct Foreseen(Box<[(Hash, u16); VECTOR]>);
+
+impl Default for Foreseen {
+    fn default() -> Foreseen {
+        Foreseen(Box::new([(Hash::default(), 0); VECTOR]))
+    }
+}
+
+impl Foreseen {
+    fn set(&mut self, mapping: Hash, port: u16) {
+        if let Some(place) = self.0.get_mut(mapping.to_u32() as usize % VECTOR) {
+            *place = (mapping, port);
+        }
+    }
+
+    /// The port that was thought of for the mapping with this hash.
+    pub fn get(&self, mapping: Hash) -> Option<u16> {
+        let place = self.0.get(mapping.to_u32() as usize % VECTOR);
+        place.filter(|(of, _)| *of == mapping).map(|(_, port)| *port)
     }
 }
 

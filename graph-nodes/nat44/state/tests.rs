@@ -113,6 +113,10 @@ impl World {
         let worker = self.rules.host_worker(from.0);
         let key = Key { view: View::new(from.0, from.1, to.0, to.1), protocol, table };
         let packet = Opening { key, tx_interface: WAN, tcp: syn(protocol) };
+        // As it is within a frame, or else by itself.
+        for stage in 0..if from.1 % 3 == 0 { 0 } else { State::STAGES } {
+            self.states[worker].prefetch_outbound(&self.rules, &key, stage);
+        }
         let id = self.states[worker].outbound(&self.rules, &packet, self.now)?;
         Ok((worker, id))
     }
