@@ -212,14 +212,18 @@ impl Router {
     }
 
     fn set_route(&mut self, key: &RouteKey, route: &Route) -> Result<(), String> {
-        let path = match route {
+        let (table, prefix, path) = (self.table(&key.vrf)?, ipv4_net(key.prefix)?, self.path(route)?);
+        self.routes.set(table, prefix, Source(Origin::Static, 0), path).map_err(|error| error.to_string())
+    }
+
+    /// Where a route leads.
+    pub(super) fn path(&self, route: &Route) -> Result<Path, String> {
+        Ok(match route {
             Route::Via(hops) => Path::Via(hops.iter().map(|hop| self.hop(hop)).collect::<Result<_, _>>()?),
             Route::Blackhole => Path::Blackhole,
             Route::Unreachable => Path::Unreachable,
             Route::Prohibit => Path::Prohibit,
-        };
-        let (table, prefix) = (self.table(&key.vrf)?, ipv4_net(key.prefix)?);
-        self.routes.set(table, prefix, Source(Origin::Static, 0), path).map_err(|error| error.to_string())
+        })
     }
 
     fn hop(&self, hop: &NextHop) -> Result<Hop, String> {

@@ -44,7 +44,7 @@ fn state(router: &Router) -> BTreeSet<String> {
         all.insert(format!("{} has {} subs", interface.name, forwarded.sub_interfaces.len()));
     }
     for (vrf, table) in &router.vrfs {
-        for (prefix, candidate) in router.routes.list(*table, None) {
+        for (prefix, candidate) in router.routes.list(*table, std::ops::Bound::Unbounded) {
             let target = router.routes.lookup(*table, prefix.network()).is_some();
             all.insert(format!("{vrf} {prefix} {:?} {target}", candidate.origin));
         }

@@ -5,7 +5,7 @@ mod nat44;
 use crate::control::Router;
 use ipnet::IpNet;
 use millrace_api::v1::edit_request::Edit as Asked;
-use millrace_api::v1::{EditRequest, NeighborRemove, RouteEdit, Setting};
+use millrace_api::v1::{EditRequest, NeighborRemove, Setting};
 use millrace_config::{Edit, EditError, InterfaceSetting, Name, NeighborKey, NextHop, Route, RouteKey};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -40,12 +40,14 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
             interface: word("interface", &remove.interface)?,
             address: word("address", &remove.prefix)?,
         },
-        Asked::RouteAdd(asked) => {
-            Edit::RouteAdd { key: key(&asked.prefix, asked.vrf.as_deref())?, route: route(&asked)? }
-        }
-        Asked::RouteReplace(asked) => {
-            Edit::RouteReplace { key: key(&asked.prefix, asked.vrf.as_deref())?, route: route(&asked)? }
-        }
+        Asked::RouteAdd(asked) => Edit::RouteAdd {
+            key: key(&asked.prefix, asked.vrf.as_deref())?,
+            route: route(&asked.r#type, &asked.next_hops)?,
+        },
+        Asked::RouteReplace(asked) => Edit::RouteReplace {
+            key: key(&asked.prefix, asked.vrf.as_deref())?,
+            route: route(&asked.r#type, &asked.next_hops)?,
+        },
         Asked::RouteRemove(asked) => Edit::RouteRemove { key: key(&asked.prefix, asked.vrf.as_deref())? },
         Asked::NeighborAdd(add) => {
             Edit::NeighborAdd { key: neighbor(&add.interface, &add.address)?, mac: word("mac", &add.mac)? }
@@ -96,8 +98,9 @@ fn neighbor(interface: &str, address: &str) -> Result<NeighborKey, Status> {
     Ok(NeighborKey { interface: word("interface", interface)?, address: word("address", address)? })
 }
 
-fn route(asked: &RouteEdit) -> Result<Route, Status> {
-    let fixed = match asked.r#type.as_str() {
+/// A route of this type over these next hops.
+pub(super) fn route(kind: &str, next_hops: &[millrace_api::v1::NextHop]) -> Result<Route, Status> {
+    let fixed = match kind {
         "" | "unicast" => None,
         "blackhole" => Some(Route::Blackhole),
         "unreachable" => Some(Route::Unreachable),
@@ -108,11 +111,11 @@ fn route(asked: &RouteEdit) -> Result<Route, Status> {
         }
     };
     match fixed {
-        Some(_) if !asked.next_hops.is_empty() => {
-            Err(Status::invalid_argument(format!("a route of type {} takes no next hops", asked.r#type)))
+        Some(_) if !next_hops.is_empty() => {
+            Err(Status::invalid_argument(format!("a route of type {kind} takes no next hops")))
         }
         Some(route) => Ok(route),
-        None => Ok(Route::via(asked.next_hops.iter().map(hop).collect::<Result<_, _>>()?)),
+        None => Ok(Route::via(next_hops.iter().map(hop).collect::<Result<_, _>>()?)),
     }
 }
 
@@ -163,6 +166,7 @@ fn setting(Setting { key, value }: &Setting) -> Result<InterfaceSetting, Status>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use millrace_api::v1::RouteEdit;
 
     fn asked(edit: Asked) -> Result<Vec<Edit>, Status> {
         read(EditRequest { edit: Some(edit) })

@@ -13,6 +13,7 @@ mod runtime;
 mod show;
 mod system;
 mod traceroute;
+mod updates;
 
 use super::Shared;
 use super::apply::CommitError;

@@ -1,6 +1,6 @@
 //! The service `Operate`: what can be done that leaves the configuration as it is.
 
-use super::{Answer, Api, Items, nat44, no_interface, ok, ping, stream, traceroute};
+use super::{Answer, Api, Items, nat44, no_interface, ok, ping, stream, traceroute, updates};
 use crate::control::Router;
 use crate::control::capture::{CaptureError, Status as CaptureStatus};
 use millrace_api::v1::operate_server::Operate;
@@ -8,12 +8,13 @@ use millrace_api::v1::*;
 use millrace_engine::trace::PacketFilter;
 use millrace_graph_nodes::filter::{Filter, Layer};
 use std::sync::Arc;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 #[tonic::async_trait]
 impl Operate for Api {
     type PingStream = Items<PingEvent>;
     type TracerouteStream = Items<TracerouteHop>;
+    type UpdateRoutesStream = Items<RouteUpdatesReply>;
 
     async fn clear(&self, request: Request<ClearRequest>) -> Answer<Done> {
         let mut router = self.0.lock();
@@ -93,6 +94,12 @@ impl Operate for Api {
         let search = traceroute::Search::start(&mut self.0.lock(), &request.into_inner())?;
         let (sender, items) = stream();
         tokio::spawn(search.run(self.0.clone(), sender));
+        Ok(Response::new(items))
+    }
+
+    async fn update_routes(&self, request: Request<Streaming<RouteUpdates>>) -> Answer<Items<RouteUpdatesReply>> {
+        let (sender, items) = stream();
+        tokio::spawn(updates::run(self.0.clone(), request.into_inner(), sender));
         Ok(Response::new(items))
     }
 }

@@ -2,13 +2,14 @@
 
 use super::{no_interface, no_vrf};
 use crate::control::Router;
-use crate::control::routes::{Candidate, Path};
+use crate::control::routes::{Path, Shown};
 use ipnet::Ipv4Net;
 use millrace_api::v1::{
     self, ListNeighborsReply, ListNeighborsRequest, ListRoutesRequest, ListVrfsReply, NextHop, Route, Routes,
 };
 use millrace_config::Name;
 use std::net::Ipv4Addr;
+use std::ops::Bound;
 use std::time::Instant;
 use tonic::Status;
 
@@ -71,15 +72,15 @@ impl Listing {
             && let Some((vrf, table)) = self.vrfs.last().cloned()
         {
             let most = BATCH.min(self.left);
-            let found: Vec<(Ipv4Net, &Candidate)> = match self.within {
+            let found: Vec<(Ipv4Net, Shown<'_>)> = match self.within {
                 Within::All => {
-                    let from = router.routes.list(table, self.after);
+                    let from = router.routes.list(table, self.after.map_or(Bound::Unbounded, Bound::Excluded));
                     from.filter(|(_, c)| !c.path.is_end()).take(most).collect()
                 }
                 Within::Inside(prefix) => {
-                    let from =
-                        router.routes.list(table, self.after).skip_while(|(p, _)| p.network() < prefix.network());
-                    let inside = from.take_while(|(p, _)| p.network() <= prefix.broadcast());
+                    // It comes before all that lie inside it.
+                    let from = self.after.map_or(Bound::Included(prefix), Bound::Excluded);
+                    let inside = router.routes.list(table, from).take_while(|(p, _)| p.network() <= prefix.broadcast());
                     inside.filter(|(p, _)| prefix.contains(p)).take(most).collect()
                 }
                 Within::One(prefix) => router.routes.get(table, prefix).map(|c| (prefix, c)).into_iter().collect(),
@@ -96,7 +97,7 @@ impl Listing {
             }
             self.left -= found.len();
             if !found.is_empty() {
-                let routes = found.into_iter().map(|(prefix, c)| message(router, &vrf, table, prefix, c));
+                let routes = found.into_iter().map(|(prefix, shown)| message(router, &vrf, table, prefix, &shown));
                 return Some(Routes { routes: routes.collect() });
             }
         }
@@ -104,10 +105,10 @@ impl Listing {
     }
 }
 
-fn message(router: &Router, vrf: &Name, table: u32, prefix: Ipv4Net, candidate: &Candidate) -> Route {
+fn message(router: &Router, vrf: &Name, table: u32, prefix: Ipv4Net, shown: &Shown<'_>) -> Route {
     let on =
         |interface: u32| vec![NextHop { gateway: None, interface: Some(router.interfaces.name(interface)), weight: 1 }];
-    let (kind, next_hops) = match &candidate.path {
+    let (kind, next_hops) = match &shown.path {
         Path::Via(hops) => {
             let interfaces = router.routes.interfaces(table, hops);
             let hop = |(hop, interface): (&crate::control::routes::Hop, Option<u32>)| NextHop {
@@ -128,7 +129,7 @@ fn message(router: &Router, vrf: &Name, table: u32, prefix: Ipv4Net, candidate: 
     Route {
         prefix: prefix.to_string(),
         vrf: vrf.to_string(),
-        origin: candidate.origin.as_str().to_owned(),
+        origin: shown.origin.to_owned(),
         r#type: kind.to_owned(),
         next_hops,
     }

@@ -47,7 +47,7 @@ fn with(interfaces: &str, nat44: &str) -> millrace_config::Config {
 /// The routes of NAT, as VRF and address.
 fn routes(router: &Router) -> BTreeSet<String> {
     let listed = |(vrf, table): (&Name, &u32)| {
-        let of_nat = router.routes.list(*table, None).filter(|(_, c)| c.origin.as_str() == "nat");
+        let of_nat = router.routes.list(*table, std::ops::Bound::Unbounded).filter(|(_, c)| c.origin == "nat");
         of_nat.map(|(prefix, _)| format!("{vrf} {prefix}")).collect::<Vec<_>>()
     };
     router.vrfs.iter().flat_map(listed).collect()

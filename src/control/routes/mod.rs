@@ -1,15 +1,19 @@
 //! The routes of all VRFs: which there are, which of them win, where they lead, and the forwarding tables made of them.
 //!
-//! A prefix has a candidate for each origin; the best that works is installed. Next hops are resolved to neighbours, if
+//! A prefix has a candidate for each origin; the best that works is installed. The router's own routes come through
+//! [`Routes::set`], those that routing daemons tell it through [`update`]. Next hops are resolved to neighbours, if
 //! need be through other routes, and again whenever a route to a gateway or the state of an interface changes. What is
 //! installed is always replaced in place, so that forwarding never sees a gap.
 
 pub mod adjacencies;
 mod balances;
+mod groups;
 mod resolve;
+mod rib;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod update;
 
 pub use adjacencies::{Adjacencies, Link};
 pub use balances::Balances;
@@ -21,6 +25,7 @@ use millrace_graph_nodes::forwarding::{Forwarding, MAX_TABLES};
 use millrace_tables::fib::Target;
 use millrace_tables::indices::Indices;
 use millrace_tables::lpm4::Lpm4;
+use rib::Known;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
@@ -75,6 +80,27 @@ pub enum RouteError {
     Memory(#[from] io::Error),
 }
 
+/// A route in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown<'a> {
+    /// The word for its origin.
+    pub origin: &'a str,
+    /// Where it leads.
+    pub path: Path,
+}
+
+impl<'a> Shown<'a> {
+    /// `None` for host routes of neighbours.
+    fn of(known: Known<'a>, table: &Table) -> Option<Shown<'a>> {
+        let path = match known {
+            Known::Own(candidate) if candidate.origin == Origin::Neighbor => return None,
+            Known::Own(candidate) => candidate.path.clone(),
+            Known::Told(_, lead) => lead.path(&table.groups)?,
+        };
+        Some(Shown { origin: known.origin(), path })
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Routes {
@@ -83,6 +109,8 @@ pub struct Routes {
     tables: BTreeMap<u32, Table>,
     adjacencies: Adjacencies,
     balances: Balances,
+    /// Sessions of [`update`] so far.
+    sessions: u64,
 }
 
 /// The limited broadcast address is the router's own in every table (RFC 1812 section 5.3.5.1).
@@ -96,6 +124,7 @@ impl Routes {
             tables: BTreeMap::new(),
             adjacencies: Adjacencies::new(forwarding.clone()),
             balances: Balances::new(forwarding.clone()),
+            sessions: 0,
             forwarding,
         }
     }
@@ -113,9 +142,11 @@ impl Routes {
         Ok(number)
     }
 
-    /// Takes away a table, in which only its own routes are left.
+    /// Takes away a table, in which only its own routes and those of routing daemons are left.
     pub fn remove_table(&mut self, number: u32) {
-        if self.tables.remove(&number).is_some() {
+        let Routes { tables, adjacencies, balances, .. } = self;
+        if let Some(mut table) = tables.remove(&number) {
+            table.groups.clear(&mut Parts { adjacencies, balances });
             self.forwarding.fibs.clear(&domain(), number);
             self.numbers.release(number);
         }
@@ -159,6 +190,7 @@ impl Routes {
             self.adjacencies.set_link(interface, Link { up: false, ..link });
             self.follow(interface);
         }
+        self.tables.values_mut().for_each(|table| table.groups.forget(interface));
         self.adjacencies.remove_link(interface);
     }
 
@@ -210,39 +242,36 @@ impl Routes {
     }
 
     fn candidates(&self, table: u32, prefix: Ipv4Net) -> impl Iterator<Item = &Candidate> {
-        let entry = self.tables.get(&table).and_then(|table| table.entries.get(&prefix));
+        let entry = self.tables.get(&table).and_then(|table| table.rib.entries.get(&prefix));
         entry.into_iter().flat_map(|entry| &entry.candidates)
     }
 
-    /// The routes of a table in order of address and length, those behind `after`: the one that is used, or would be if it
+    /// The routes of a table from there on, in order of address and length: the one that is used, or would be if it
     /// worked; host routes of neighbours are left out.
-    pub fn list(&self, table: u32, after: Option<Ipv4Net>) -> impl Iterator<Item = (Ipv4Net, &Candidate)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+    pub fn list(&self, table: u32, from: Bound<Ipv4Net>) -> impl Iterator<Item = (Ipv4Net, Shown<'_>)> {
         self.tables.get(&table).into_iter().flat_map(move |table| {
-            let prefixes = table.entries.range((from, Bound::Unbounded)).map(|(prefix, _)| *prefix);
-            prefixes.filter_map(move |prefix| Some((prefix, self.shown(table, prefix)?)))
+            table.rib.prefixes(from).filter_map(move |prefix| Some((prefix, self.shown(table, prefix)?)))
         })
     }
 
     /// One route of a table, as [`list`](Self::list) would show it.
-    pub fn get(&self, table: u32, prefix: Ipv4Net) -> Option<&Candidate> {
+    pub fn get(&self, table: u32, prefix: Ipv4Net) -> Option<Shown<'_>> {
         self.shown(self.tables.get(&table)?, prefix)
     }
 
-    fn shown<'a>(&'a self, table: &'a Table, prefix: Ipv4Net) -> Option<&'a Candidate> {
-        let best = table.best(prefix, &self.adjacencies).map(|(candidate, _)| candidate);
-        let shown = best.or_else(|| table.entries.get(&prefix)?.candidates.first());
-        shown.filter(|candidate| candidate.origin != Origin::Neighbor)
+    fn shown<'a>(&'a self, table: &'a Table, prefix: Ipv4Net) -> Option<Shown<'a>> {
+        let best = table.best(prefix, &self.adjacencies).map(|(known, _)| known);
+        Shown::of(best.or_else(|| table.rib.known(prefix).next())?, table)
     }
 
     /// The route that packets to an address take, past host routes of neighbours.
-    pub fn match_shown(&self, table: u32, address: Ipv4Addr) -> Option<(Ipv4Net, &Candidate)> {
+    pub fn match_shown(&self, table: u32, address: Ipv4Addr) -> Option<(Ipv4Net, Shown<'_>)> {
         let routes = self.tables.get(&table)?;
         let longest = routes.longest_match(address)?;
         let covering = (0..=longest.prefix_len()).rev().filter_map(|len| Ipv4Net::new(address, len).ok());
         covering.map(|net| net.trunc()).find_map(|prefix| {
-            let (candidate, _) = routes.best(prefix, &self.adjacencies)?;
-            (candidate.origin != Origin::Neighbor).then_some((prefix, candidate))
+            let (known, _) = routes.best(prefix, &self.adjacencies)?;
+            Some((prefix, Shown::of(known, routes)?))
         })
     }
 
@@ -270,7 +299,13 @@ impl Routes {
 
     /// How many routes a table has, without host routes of neighbours and the ends of subnets.
     pub fn count(&self, table: u32) -> usize {
-        self.list(table, None).filter(|(_, candidate)| !candidate.path.is_end()).count()
+        let Some(routes) = self.tables.get(&table) else { return 0 };
+        // Most are those of routing daemons, and need no closer look.
+        let counts = |prefix: &Ipv4Net| match routes.rib.entries.contains_key(prefix) {
+            true => self.shown(routes, *prefix).is_some_and(|shown| !shown.path.is_end()),
+            false => true,
+        };
+        routes.rib.prefixes(Bound::Unbounded).filter(counts).count()
     }
 
     /// Bytes that a table takes.

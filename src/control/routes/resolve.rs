@@ -1,7 +1,9 @@
 //! From the next hops of a route to neighbours: directly, or through the routes that lead to the gateways.
 
-use super::table::{Entry, Hop, Path};
-use super::{Adjacencies, Origin};
+use super::Adjacencies;
+use super::groups::{Groups, Weighed};
+use super::rib::{Known, Rib};
+use super::table::{Hop, Path};
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -22,10 +24,11 @@ pub struct Way {
     pub share: u64,
 }
 
-/// The entries of one table and the state of the interfaces, to look gateways up in.
+/// The routes of one table and the state of the interfaces, to look gateways up in.
 #[derive(Clone, Copy)]
 pub struct Resolver<'a> {
-    pub entries: &'a BTreeMap<Ipv4Net, Entry>,
+    pub rib: &'a Rib,
+    pub groups: &'a Groups,
     pub adjacencies: &'a Adjacencies,
 }
 
@@ -59,26 +62,29 @@ impl Resolver<'_> {
             return Found::Nothing;
         }
         let covering = (0..=32).rev().filter_map(|len| Ipv4Net::new(gateway, len).ok()).map(|net| net.trunc());
-        for prefix in covering {
-            let Some(entry) = self.entries.get(&prefix).filter(|_| !chain.contains(&prefix)) else { continue };
+        for prefix in covering.filter(|prefix| !chain.contains(prefix)).collect::<Vec<_>>() {
             // Host routes of neighbours say nothing about where a gateway is that the connected route doesn't.
-            for candidate in entry.candidates.iter().filter(|c| c.origin != Origin::Neighbor) {
-                match &candidate.path {
-                    Path::Glean(interface) if self.adjacencies.is_up(*interface) => {
-                        return Found::Connected(*interface);
-                    }
-                    Path::Via(hops) => {
-                        chain.push(prefix);
-                        let ways: Vec<Way> = hops.iter().flat_map(|hop| self.hop(hop, chain)).collect();
-                        chain.pop();
-                        if !ways.is_empty() {
-                            return Found::Through(ways);
+            for known in self.rib.known(prefix).filter(|known| !known.is_neighbor()) {
+                let hops = match known {
+                    Known::Own(candidate) => match &candidate.path {
+                        Path::Glean(interface) if self.adjacencies.is_up(*interface) => {
+                            return Found::Connected(*interface);
                         }
-                    }
-                    Path::Local(interface) | Path::Broadcast(interface) if !self.adjacencies.is_up(*interface) => {}
-                    Path::Glean(_) => {}
-                    // The router itself, or a route that drops, is no way to a gateway.
-                    _ => return Found::Nothing,
+                        Path::Via(hops) => hops,
+                        Path::Glean(i) | Path::Local(i) | Path::Broadcast(i) if !self.adjacencies.is_up(*i) => continue,
+                        // The router itself, or a route that drops, is no way to a gateway.
+                        _ => return Found::Nothing,
+                    },
+                    Known::Told(_, lead) => match lead.group().and_then(|number| self.groups.get(number)) {
+                        Some(group) => &group.hops,
+                        None => return Found::Nothing,
+                    },
+                };
+                chain.push(prefix);
+                let ways: Vec<Way> = hops.iter().flat_map(|hop| self.hop(hop, chain)).collect();
+                chain.pop();
+                if !ways.is_empty() {
+                    return Found::Through(ways);
                 }
             }
         }
@@ -93,7 +99,7 @@ enum Found {
 }
 
 /// The ways, each neighbour once, with weights as small as they can be.
-pub fn weigh(ways: impl Iterator<Item = Way>) -> Vec<(u32, Ipv4Addr, u16)> {
+pub fn weigh(ways: impl Iterator<Item = Way>) -> Vec<Weighed> {
     let mut shares: BTreeMap<(u32, Ipv4Addr), u64> = BTreeMap::new();
     for way in ways {
         *shares.entry((way.interface, way.gateway)).or_default() += way.share;

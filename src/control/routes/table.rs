@@ -1,12 +1,14 @@
 //! One VRF's routes: the candidates for each prefix, the sets of next hops that they share, and what of them is installed.
 
-use super::resolve::{Resolver, Way, weigh};
+use super::groups::{self, Group, Groups};
+use super::resolve::{Resolver, weigh};
+use super::rib::{Known, Rib};
 use super::{Adjacencies, Balances, Origin, RouteError, Source};
 use crate::control::routes::adjacencies::{BLACKHOLE, LOCAL, PROHIBIT, UNREACHABLE};
 use ipnet::Ipv4Net;
 use millrace_tables::fib::Target;
 use millrace_tables::lpm4;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -70,26 +72,16 @@ pub struct Entry {
     pub candidates: Vec<Candidate>,
 }
 
-/// A set of next hops that routes share.
-#[derive(Debug, Default)]
-struct Group {
-    users: usize,
-    ways: Vec<Vec<Way>>,
-    weighed: Vec<(u32, Ipv4Addr, u16)>,
-    target: Option<Target>,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Table {
     writer: lpm4::Writer,
-    pub entries: BTreeMap<Ipv4Net, Entry>,
-    groups: HashMap<Arc<[Hop]>, Group>,
-    /// Gateways that are looked up, with the number of hops that do.
-    gateways: BTreeMap<Ipv4Addr, usize>,
+    pub rib: Rib,
+    pub groups: Groups,
 }
 
 /// What changing a table may use.
+#[derive(Debug)]
 pub struct Parts<'a> {
     pub adjacencies: &'a mut Adjacencies,
     pub balances: &'a mut Balances,
@@ -97,7 +89,7 @@ pub struct Parts<'a> {
 
 impl Table {
     pub fn new(writer: lpm4::Writer) -> Table {
-        Table { writer, entries: BTreeMap::new(), groups: HashMap::new(), gateways: BTreeMap::new() }
+        Table { writer, rib: Rib::default(), groups: Groups::default() }
     }
 
     /// Adds a route, or replaces the one of the same source.
@@ -110,10 +102,13 @@ impl Table {
     ) -> Result<(), RouteError> {
         let Source(origin, owner) = source;
         let path = match path {
-            Path::Via(hops) => Path::Via(self.join(hops, parts)),
+            Path::Via(hops) => {
+                let number = self.join(&hops, parts);
+                Path::Via(self.groups.get(number).map_or(hops, |group| Arc::clone(&group.hops)))
+            }
             other => other,
         };
-        let entry = self.entries.entry(prefix).or_default();
+        let entry = self.rib.entries.entry(prefix).or_default();
         let new = Candidate { origin, owner, path };
         let key = |c: &Candidate| (c.origin, c.owner);
         let old = match entry.candidates.binary_search_by_key(&key(&new), key) {
@@ -135,13 +130,13 @@ impl Table {
 
     /// Takes out the route of a source. False when there is none.
     pub fn unset(&mut self, prefix: Ipv4Net, source: Source, parts: &mut Parts<'_>) -> bool {
-        let Some(entry) = self.entries.get_mut(&prefix) else { return false };
+        let Some(entry) = self.rib.entries.get_mut(&prefix) else { return false };
         let Some(at) = entry.candidates.iter().position(|c| Source(c.origin, c.owner) == source) else { return false };
         let old = entry.candidates.remove(at);
         // Taking one out never needs room in the table; what may replace it has the same prefix.
         let _ = self.install(prefix, parts);
-        if self.entries.get(&prefix).is_some_and(|entry| entry.candidates.is_empty()) {
-            self.entries.remove(&prefix);
+        if self.rib.entries.get(&prefix).is_some_and(|entry| entry.candidates.is_empty()) {
+            self.rib.entries.remove(&prefix);
         }
         let origin = old.origin;
         self.leave(Some(old), parts);
@@ -151,14 +146,14 @@ impl Table {
 
     /// Undoes a [`Table::set`] that found no room.
     fn put_back(&mut self, prefix: Ipv4Net, source: Source, old: Option<Candidate>, parts: &mut Parts<'_>) {
-        let Some(entry) = self.entries.get_mut(&prefix) else { return };
+        let Some(entry) = self.rib.entries.get_mut(&prefix) else { return };
         let Some(at) = entry.candidates.iter().position(|c| Source(c.origin, c.owner) == source) else { return };
         let new = match old {
             Some(old) => std::mem::replace(&mut entry.candidates[at], old),
             None => entry.candidates.remove(at),
         };
         if entry.candidates.is_empty() {
-            self.entries.remove(&prefix);
+            self.rib.entries.remove(&prefix);
         }
         let _ = self.install(prefix, parts);
         self.leave(Some(new), parts);
@@ -166,14 +161,13 @@ impl Table {
 
     /// What depends on a changed route is looked at again.
     fn after(&mut self, prefix: Ipv4Net, origin: Origin, parts: &mut Parts<'_>) {
-        let covers = self.gateways.range(prefix.network()..=prefix.broadcast()).next().is_some();
-        if covers && origin != Origin::Neighbor {
+        if origin != Origin::Neighbor && self.groups.look_up_in(prefix) {
             self.resolve_again(parts);
         }
     }
 
     /// Puts the best route that works into the forwarding table, over the one that is there.
-    fn install(&mut self, prefix: Ipv4Net, parts: &Parts<'_>) -> Result<(), RouteError> {
+    pub fn install(&mut self, prefix: Ipv4Net, parts: &Parts<'_>) -> Result<(), RouteError> {
         let best = self.best(prefix, parts.adjacencies).map(|(_, target)| target.to_u32());
         match (best, self.writer.get(prefix)) {
             (Some(new), Some(old)) if new == old => {}
@@ -185,15 +179,20 @@ impl Table {
     }
 
     /// The best route to a prefix that works, and where it leads.
-    pub fn best(&self, prefix: Ipv4Net, adjacencies: &Adjacencies) -> Option<(&Candidate, Target)> {
-        let entry = self.entries.get(&prefix)?;
-        entry.candidates.iter().find_map(|candidate| Some((candidate, self.target(&candidate.path, adjacencies)?)))
+    pub fn best(&self, prefix: Ipv4Net, adjacencies: &Adjacencies) -> Option<(Known<'_>, Target)> {
+        self.rib.known(prefix).find_map(|known| {
+            let target = match known {
+                Known::Own(candidate) => self.target(&candidate.path, adjacencies)?,
+                Known::Told(_, lead) => lead.target(&self.groups)?,
+            };
+            Some((known, target))
+        })
     }
 
     fn target(&self, path: &Path, adjacencies: &Adjacencies) -> Option<Target> {
         let through = |interface: u32, index: u32| adjacencies.is_up(interface).then_some(Target::Adjacency(index));
         match path {
-            Path::Via(hops) => self.groups.get(hops)?.target,
+            Path::Via(hops) => self.groups.get(self.groups.number(hops)?)?.target,
             Path::Glean(interface) => through(*interface, adjacencies.glean(*interface)?),
             Path::Neighbor(index, interface) => through(*interface, *index),
             Path::Local(interface) => through(*interface, LOCAL),
@@ -207,7 +206,8 @@ impl Table {
 
     /// The interface by which each of these next hops is reached, as it was resolved last.
     pub fn interfaces(&self, hops: &Arc<[Hop]>) -> Vec<Option<u32>> {
-        let Some(group) = self.groups.get(hops) else { return vec![None; hops.len()] };
+        let group = self.groups.number(hops).and_then(|number| self.groups.get(number));
+        let Some(group) = group else { return vec![None; hops.len()] };
         group.ways.iter().map(|ways| ways.first().map(|way| way.interface)).collect()
     }
 
@@ -226,78 +226,60 @@ impl Table {
         self.writer.memory_bytes()
     }
 
-    /// Makes a route a user of the group of its next hops.
-    fn join(&mut self, hops: Arc<[Hop]>, parts: &mut Parts<'_>) -> Arc<[Hop]> {
-        if let Some((shared, _)) = self.groups.get_key_value(&hops) {
-            let shared = Arc::clone(shared);
-            if let Some(group) = self.groups.get_mut(&hops) {
-                group.users += 1;
-            }
-            return shared;
+    /// Makes a route a user of the group of its next hops; the number of that.
+    pub fn join(&mut self, hops: &Arc<[Hop]>, parts: &mut Parts<'_>) -> u32 {
+        if let Some(number) = self.groups.number(hops) {
+            self.groups.join(number);
+            return number;
         }
-        for hop in hops.iter().filter(|hop| hop.interface.is_none()) {
-            *self.gateways.entry(hop.gateway).or_default() += 1;
-        }
-        let mut group = Group { users: 1, ..Group::default() };
-        group.ways = Resolver { entries: &self.entries, adjacencies: parts.adjacencies }.resolve(&hops);
-        group.weighed = weigh(group.ways.iter().flatten().copied());
-        group.target = acquire(&group.weighed, parts);
-        self.groups.insert(Arc::clone(&hops), group);
-        hops
+        let resolver = Resolver { rib: &self.rib, groups: &self.groups, adjacencies: parts.adjacencies };
+        let ways = resolver.resolve(hops);
+        let weighed = weigh(ways.iter().flatten().copied());
+        self.groups.insert(Group::new(Arc::clone(hops), ways, weighed, parts))
     }
 
     /// Ends a route's use of its group.
     fn leave(&mut self, old: Option<Candidate>, parts: &mut Parts<'_>) {
         let Some(Candidate { path: Path::Via(hops), .. }) = old else { return };
-        let Some(group) = self.groups.get_mut(&hops) else { return };
-        group.users -= 1;
-        if group.users > 0 {
-            return;
-        }
-        if let Some(group) = self.groups.remove(&hops) {
-            release(&group.weighed, group.target, parts);
-        }
-        for hop in hops.iter().filter(|hop| hop.interface.is_none()) {
-            if let Some(users) = self.gateways.get_mut(&hop.gateway) {
-                *users -= 1;
-                if *users == 0 {
-                    self.gateways.remove(&hop.gateway);
-                }
-            }
+        if let Some(number) = self.groups.number(&hops) {
+            self.groups.leave(number, parts);
         }
     }
 
     /// Resolves all next hops anew, and then leads the routes by them whose way has changed.
     pub fn resolve_again(&mut self, parts: &mut Parts<'_>) {
-        let resolver = Resolver { entries: &self.entries, adjacencies: parts.adjacencies };
-        let news: Vec<_> = self.groups.keys().map(|hops| (Arc::clone(hops), resolver.resolve(hops))).collect();
+        let resolver = Resolver { rib: &self.rib, groups: &self.groups, adjacencies: parts.adjacencies };
+        let ways_of = |number| Some((number, resolver.resolve(&self.groups.get(number)?.hops)));
+        let news: Vec<_> = self.groups.numbers().filter_map(ways_of).collect();
+        let mut changed = HashSet::new();
         let mut outdated = Vec::new();
-        for (hops, ways) in news {
-            let Some(group) = self.groups.get_mut(&hops).filter(|group| group.ways != ways) else { continue };
+        for (number, ways) in news {
+            let Some(group) = self.groups.get_mut(number).filter(|group| group.ways != ways) else { continue };
             group.ways = ways;
             let weighed = weigh(group.ways.iter().flatten().copied());
             if weighed != group.weighed {
-                let target = acquire(&weighed, parts);
-                let old =
-                    (std::mem::replace(&mut group.weighed, weighed), std::mem::replace(&mut group.target, target));
-                outdated.push((hops, old));
+                let target = groups::acquire(&weighed, parts);
+                changed.insert(number);
+                outdated.push((
+                    std::mem::replace(&mut group.weighed, weighed),
+                    std::mem::replace(&mut group.target, target),
+                ));
             }
         }
-        if outdated.is_empty() {
+        if changed.is_empty() {
             return;
         }
-        let changed: Vec<&Arc<[Hop]>> = outdated.iter().map(|(hops, _)| hops).collect();
-        let by_them = |entry: &Entry| {
-            let is = |c: &Candidate| matches!(&c.path, Path::Via(hops) if changed.contains(&hops));
-            entry.candidates.iter().any(is)
-        };
-        let prefixes: Vec<_> = self.entries.iter().filter(|(_, entry)| by_them(entry)).map(|(p, _)| *p).collect();
-        for prefix in prefixes {
+        let is_changed = |number: Option<u32>| number.is_some_and(|number| changed.contains(&number));
+        let own = |c: &Candidate| matches!(&c.path, Path::Via(hops) if is_changed(self.groups.number(hops)));
+        let own = self.rib.entries.iter().filter(|(_, entry)| entry.candidates.iter().any(own)).map(|(p, _)| *p);
+        let told = self.rib.learned.iter().flat_map(|learned| &learned.routes);
+        let told = told.filter(|(_, slot)| is_changed(slot.lead.group())).map(|(p, _)| *p);
+        for prefix in own.chain(told).collect::<Vec<_>>() {
             self.install_or_warn(prefix, parts);
         }
         // Only now does nothing lead there any more.
-        for (_, (weighed, target)) in outdated {
-            release(&weighed, target, parts);
+        for (weighed, target) in outdated {
+            groups::release(&weighed, target, parts);
         }
     }
 
@@ -309,7 +291,7 @@ impl Table {
                 _ => false,
             })
         };
-        let prefixes: Vec<_> = self.entries.iter().filter(|(_, entry)| hangs(entry)).map(|(p, _)| *p).collect();
+        let prefixes: Vec<_> = self.rib.entries.iter().filter(|(_, entry)| hangs(entry)).map(|(p, _)| *p).collect();
         for prefix in prefixes {
             self.install_or_warn(prefix, parts);
         }
@@ -320,25 +302,5 @@ impl Table {
         if let Err(error) = self.install(prefix, parts) {
             tracing::warn!(%prefix, %error, "a route is not installed");
         }
-    }
-}
-
-/// The target of ways; takes a use of every neighbour.
-fn acquire(weighed: &[(u32, Ipv4Addr, u16)], parts: &mut Parts<'_>) -> Option<Target> {
-    let mut shares = Vec::with_capacity(weighed.len());
-    for (interface, gateway, weight) in weighed {
-        shares.push((parts.adjacencies.acquire(*interface, *gateway)?, *weight));
-    }
-    shares.truncate(millrace_tables::load_balance::MAX_BUCKETS);
-    shares.sort_unstable();
-    parts.balances.acquire(&shares)
-}
-
-fn release(weighed: &[(u32, Ipv4Addr, u16)], target: Option<Target>, parts: &mut Parts<'_>) {
-    if let Some(target) = target {
-        parts.balances.release(target);
-    }
-    for (interface, gateway, _) in weighed {
-        parts.adjacencies.release(*interface, *gateway);
     }
 }

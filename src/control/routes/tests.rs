@@ -2,6 +2,8 @@ use super::*;
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_wire::MacAddr;
 
+mod update;
+
 const WAN: u32 = 1;
 const LAN: u32 = 2;
 const STATIC: Source = Source(Origin::Static, 0);
@@ -99,15 +101,14 @@ fn external_addresses() {
     }
     routes.set(0, net("198.51.100.9/32"), STATIC, Path::Blackhole).unwrap();
     routes.neighbor_known(0, WAN, ip("203.0.113.9"), MacAddr([2, 0, 0, 0, 0, 9])).unwrap();
-    let shown =
-        |routes: &Routes, address| routes.get(0, host(ip(address))).map(|c| (c.origin.as_str(), c.path.clone()));
-    assert_eq!(shown(&routes, "203.0.113.1"), Some(("connected", Path::Local(WAN))));
-    assert_eq!(shown(&routes, "203.0.113.9"), Some(("nat", Path::External)));
+    let shown = |routes: &Routes, address| routes.get(0, host(ip(address))).map(|c| (c.origin.to_owned(), c.path));
+    assert_eq!(shown(&routes, "203.0.113.1"), Some(("connected".to_owned(), Path::Local(WAN))));
+    assert_eq!(shown(&routes, "203.0.113.9"), Some(("nat".to_owned(), Path::External)));
     routes.set_link(WAN, link(false)).unwrap();
     for address in ["203.0.113.1", "203.0.113.9", "198.51.100.9"] {
         assert_eq!(
             (kind(&routes, address), shown(&routes, address)),
-            (AdjacencyKind::Local, Some(("nat", Path::External)))
+            (AdjacencyKind::Local, Some(("nat".to_owned(), Path::External)))
         );
         assert!(routes.unset(0, host(ip(address)), nat));
     }
@@ -197,7 +198,8 @@ fn several_next_hops_and_what_is_left_of_them() {
     assert_eq!(routes.balances(), 0);
     routes.set_link(LAN, link(false)).unwrap();
     assert_eq!(gateways(&routes, "10.1.1.1"), [""; 0]);
-    let shown: Vec<_> = routes.list(0, Some(net("0.0.0.0/0"))).map(|(prefix, _)| prefix.to_string()).collect();
+    let shown: Vec<_> =
+        routes.list(0, Bound::Excluded(net("0.0.0.0/0"))).map(|(prefix, _)| prefix.to_string()).collect();
     assert!(shown.contains(&"10.0.0.0/8".to_owned()), "it is kept, and shown: {shown:?}");
     routes.set_link(WAN, link(true)).unwrap();
     routes.set_link(LAN, link(true)).unwrap();
@@ -231,7 +233,7 @@ fn neighbours_have_host_routes_that_nothing_else_loses_to() {
             );
         }
     }
-    assert!(routes.list(0, None).all(|(prefix, _)| prefix != net("192.168.1.9/32")), "it is not listed");
+    assert!(routes.list(0, Bound::Unbounded).all(|(prefix, _)| prefix != net("192.168.1.9/32")), "it is not listed");
     let (prefix, _) = routes.match_shown(0, ip("192.168.1.9")).unwrap();
     assert_eq!(prefix, net("192.168.1.0/24"));
     routes.set(0, net("192.168.1.9/32"), STATIC, Path::Blackhole).unwrap();
