@@ -85,17 +85,19 @@ impl Node for In2outSlowpath {
             cx.count(Count::Refused);
             return next;
         }
-        let parsed = match parse(packet, Side::Inside) {
+        // Looked at where it was put: a copy would wait until it is written.
+        let parsed = &parse(packet, Side::Inside);
+        let parsed = match parsed {
             Ok(parsed) => parsed,
-            Err(malformed) => return cx.drop(cause(malformed)),
+            Err(malformed) => return cx.drop(cause(*malformed)),
         };
         if let Kind::Error(_) = parsed.kind {
-            return self.error(packet, &parsed, next, cx);
+            return self.error(packet, parsed, next, cx);
         }
         let rules = self.nat.rules(&cx.guard());
         if packet.meta.marks & marks::HAIRPIN != 0
             && parsed.fragment != Fragment::No
-            && !is_behind(rules, packet, &parsed)
+            && !is_behind(rules, packet, parsed)
         {
             packet.meta.marks &= !(marks::HAIRPIN | marks::PORTS_KNOWN);
             return Next::Local;
@@ -121,14 +123,14 @@ impl Node for In2outSlowpath {
                 }
             }
         };
-        track(&mut state.flows, id, Side::Inside, &parsed, now);
+        track(&mut state.flows, id, Side::Inside, parsed, now);
         let Some(flow) = state.flows.get_mut(id) else { return cx.drop(Count::NoFlow) };
         let to = flow.translated(Side::Inside);
         flow.count(packet.total_len() as u16);
         flow.touch(now);
         cx.trace(packet, || Translated { flow: id, from: parsed.view, to });
-        mss::clamp(packet, &parsed, rules.mss_clamp());
-        rewrite::rewrite(packet, &parsed, &to);
+        mss::clamp(packet, parsed, rules.mss_clamp());
+        rewrite::rewrite(packet, parsed, &to);
         packet.meta.marks |= marks::NATTED;
         cx.count(Count::Translated);
         next

@@ -60,12 +60,14 @@ impl Node for Out2inSlowpath {
     type Trace = Translated;
 
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
-        let parsed = match parse(packet, Side::Outside) {
+        // Looked at where it was put: a copy would wait until it is written.
+        let parsed = &parse(packet, Side::Outside);
+        let parsed = match parsed {
             Ok(parsed) => parsed,
-            Err(malformed) => return cx.drop(cause(malformed)),
+            Err(malformed) => return cx.drop(cause(*malformed)),
         };
         if let Kind::Error(_) = parsed.kind {
-            return self.error(packet, &parsed, cx);
+            return self.error(packet, parsed, cx);
         }
         let rules = self.nat.rules(&cx.guard());
         let Some(mut state) = self.state.get() else { return cx.drop(Count::Busy) };
@@ -82,19 +84,19 @@ impl Node for Out2inSlowpath {
                         cx.count(Count::Opened);
                         id
                     }
-                    Err(refusal) => return self.refused(refusal, packet, &parsed, cx),
+                    Err(refusal) => return self.refused(refusal, packet, parsed, cx),
                 }
             }
         };
-        track(&mut state.flows, id, Side::Outside, &parsed, now);
+        track(&mut state.flows, id, Side::Outside, parsed, now);
         let Some(flow) = state.flows.get_mut(id) else { return cx.drop(Count::NoFlow) };
         let to = flow.translated(Side::Outside);
         flow.count(packet.total_len() as u16);
         flow.touch(now);
         let table = u32::from(flow.table());
         cx.trace(packet, || Translated { flow: id, from: parsed.view, to });
-        mss::clamp(packet, &parsed, rules.mss_clamp());
-        rewrite::rewrite(packet, &parsed, &to);
+        mss::clamp(packet, parsed, rules.mss_clamp());
+        rewrite::rewrite(packet, parsed, &to);
         cx.count(Count::Translated);
         go_in(packet, table)
     }
