@@ -15,14 +15,20 @@ use std::net::Ipv4Addr;
 /// A mapping that counts a flow to be, and whether it is as new.
 type Entered = (u32, bool);
 
-/// A flow to be.
+/// A flow to be. It is not moved once it is made: a copy is made by other loads than the stores that came before, which have to wait
+/// for all that is under way to memory.
 struct Flow {
-    views: [View; 2],
-    key: Key,
-    table: u16,
-    opener: Side,
+    new: NewFlow,
     /// What it stands on; none: the rules.
     mapping: Option<Entered>,
+}
+
+impl Flow {
+    #[inline(always)]
+    fn new(views: [View; 2], protocol: u8, table: u16, opener: Side, mapping: Option<Entered>) -> Flow {
+        let state = if protocol == TCP { FlowState::TcpOpening } else { FlowState::Unreplied };
+        Flow { new: NewFlow { views, protocol, table, owner: Owner::Nat44, opener, state }, mapping }
+    }
 }
 
 impl State {
@@ -34,17 +40,12 @@ impl State {
     pub fn outbound(&mut self, rules: &Rules, packet: &Opening, now: Ticks) -> Result<FlowId, Refusal> {
         let Key { view, protocol, table } = packet.key;
         let inside = (view.source(), view.source_port());
-        let outside_view =
-            |external: (Ipv4Addr, u16)| View::new(view.destination(), view.destination_port(), external.0, external.1);
         if rules.exempt(inside.0, view.destination()) {
             return Err(Refusal::Exempt);
         }
-        let flow = |external, mapping| Flow {
-            views: [view, outside_view(external)],
-            key: packet.key,
-            table,
-            opener: Side::Inside,
-            mapping,
+        let flow = |external: (Ipv4Addr, u16), mapping| {
+            let outside_view = View::new(view.destination(), view.destination_port(), external.0, external.1);
+            Flow::new([view, outside_view], protocol, table, Side::Inside, mapping)
         };
         if let Some(found) = rules.static_outbound(table, inside, protocol) {
             self.enter_host(rules, table, inside.0, now)?;
@@ -101,7 +102,7 @@ impl State {
         }
         let inside_view = View::new(inside, port, view.source(), view.source_port());
         let (table, mapping) = (mapping.table, Some((id, false)));
-        let flow = Flow { views: [inside_view, view], key: packet.key, table, opener: Side::Outside, mapping };
+        let flow = Flow::new([inside_view, view], protocol, table, Side::Outside, mapping);
         self.open(rules, &flow, now)
     }
 
@@ -126,7 +127,7 @@ impl State {
             },
         };
         let inside_view = View::new(inside, port, client.0, client.1);
-        let flow = Flow { views: [inside_view, view], key: packet.key, table, opener: Side::Outside, mapping };
+        let flow = Flow::new([inside_view, view], protocol, table, Side::Outside, mapping);
         self.open(rules, &flow, now)
     }
 
@@ -181,7 +182,7 @@ impl State {
                 }
             }
             (Err(_), mapping) => {
-                self.base.hosts.leave(new.table, new.views[0].source());
+                self.base.hosts.leave(new.new.table, new.new.views[0].source());
                 if let Some((id, _)) = mapping {
                     self.base.leave_mapping(rules, id, now);
                 }
@@ -192,11 +193,8 @@ impl State {
 
     /// Puts a flow into the table. Those that stand in its way, one on each side at most, go if the rules don't carry them any more.
     fn insert(&mut self, rules: &Rules, new: &Flow, now: Ticks) -> Result<FlowId, Refusal> {
-        let Flow { views, table, opener, key, .. } = *new;
-        let state = if key.protocol == TCP { FlowState::TcpOpening } else { FlowState::Unreplied };
-        let flow = NewFlow { views, protocol: key.protocol, table, owner: Owner::Nat44, opener, state };
         for _ in 0..3 {
-            match self.flows.insert(&flow, now) {
+            match self.flows.insert(&new.new, now) {
                 Ok(id) => return Ok(id),
                 Err(InsertError::Exists(other)) if !self.is_carried(rules, other) => self.remove(rules, other, now),
                 Err(InsertError::Exists(_)) => break,
