@@ -5,8 +5,8 @@
 //! when that is full, too, an entry of the two that has room in its own other bucket moves there. So a lookup reads one bucket,
 //! seldom two. For the rare entry that finds no place at all there is a short list.
 //!
-//! At four fifths the index grows: by a quarter, or while it is small by as much as it has. With each insertion a few buckets move, in
-//! the order of the placement hash, so both arrays are walked from end to end, and one number, up to which everything has moved, tells
+//! At three quarters, above which a bucket is full ever more often, the index grows: by a quarter, or while it is small by as much as
+//! it has. With each insertion a few buckets move, in the order of the placement hash, so both arrays are walked from end to end, and one number, up to which everything has moved, tells
 //! which of them has a hash. Entries know their placement hash, so nothing else is read. Another thread maps the new array and backs
 //! it, a little ahead of the moving; what is left behind goes to [`epoch`](millrace_engine::epoch), piece by piece, for yet another
 //! one to unmap. So no insertion waits for the system.

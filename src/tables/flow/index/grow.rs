@@ -21,7 +21,7 @@ const AHEAD: usize = 2 * PIECE;
 
 /// The entries at which `count` buckets are to become more.
 pub const fn limit(count: u32) -> usize {
-    count as usize * WIDTH * 4 / 5
+    count as usize * WIDTH * 3 / 4
 }
 
 /// The entries at which the array is ordered that they are to become, and at which nobody waits for it any longer.
