@@ -44,7 +44,7 @@ impl Daemon {
     pub fn json(&self, words: &[&str]) -> Result<Value> {
         let output = Command::new(sibling("millctl")?)
             .arg("-s")
-            .arg(self.folder.join("api.sock"))
+            .arg(self.socket())
             .args(["-o", "json"])
             .args(words)
             .output()
@@ -54,6 +54,21 @@ impl Daemon {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&output.stdout).with_context(|| words.join(" "))
+    }
+
+    /// Where its API listens.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("api.sock")
+    }
+
+    /// Bytes of memory that it has, huge pages included.
+    pub fn resident(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let kilobytes = |key: &str| {
+            let line = status.lines().find(|l| l.starts_with(key)).with_context(|| key.to_owned())?;
+            line.split_whitespace().nth(1).and_then(|n| n.parse::<f64>().ok()).with_context(|| line.to_owned())
+        };
+        Ok((kilobytes("VmRSS:")? + kilobytes("HugetlbPages:")?) * 1024.0)
     }
 
     /// Its process id.

@@ -3,7 +3,7 @@
 use crate::daemon::Daemon;
 use crate::forward::{self, Load};
 use crate::report::Measured;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
 /// Sessions of the two rows of established flows.
@@ -27,23 +27,23 @@ struct Sessions {
 
 /// 65,536 established sessions, each of a source port of its own, in random order.
 pub fn small() -> Result<Option<Measured>> {
-    let mut udp = established(SMALL, "udp")?;
-    // Beside the row's figure: the same with TCP, and the way back in.
-    udp.add_nodes(" tcp", &established(SMALL, "tcp")?, "nat44-");
-    udp.add_nodes("", &back_in(1)?, "nat44-out2in");
+    let mut udp = outbound(SMALL)?;
+    // Beside the row's figure: the way back in, and both ways with TCP.
+    udp.add_nodes("", &both_ways(1, "udp")?, "nat44-out2in");
+    udp.add_nodes(" tcp", &both_ways(1, "tcp")?, "nat44-");
     Ok(Some(udp))
 }
 
 /// 1,000,000 of them.
 pub fn large() -> Result<Option<Measured>> {
-    let mut udp = established(LARGE, "udp")?;
-    udp.add_nodes("", &back_in(16)?, "nat44-out2in");
+    let mut udp = outbound(LARGE)?;
+    udp.add_nodes("", &both_ways(16, "udp")?, "nat44-out2in");
     Ok(Some(udp))
 }
 
 /// Sessions made a second when each packet makes one in a full table, which the oldest has to leave.
 pub fn new_sessions() -> Result<Option<Measured>> {
-    let stream = NEW.stream("udp", "sequential", None);
+    let stream = NEW.stream("sequential", None);
     let load = Load { workers: 1, config: config(NEW.addresses, LIMIT, &stream, ""), warm_up: 3 * u64::from(LIMIT) };
     let measured = forward::measure(&load)?;
     Ok(Some(Measured { value: measured.mpps.unwrap_or(0.0) * 1e6, ..measured }))
@@ -58,9 +58,9 @@ pub fn session_bytes() -> Result<Option<Measured>> {
 }
 
 /// From inside to outside.
-fn established(sessions: Sessions, protocol: &str) -> Result<Measured> {
+fn outbound(sessions: Sessions) -> Result<Measured> {
     let all = u64::from(sessions.hosts * sessions.ports);
-    let stream = sessions.stream(protocol, "shuffled", None);
+    let stream = sessions.stream("shuffled", None);
     // The first round makes the sessions.
     forward::measure(&Load {
         workers: 1,
@@ -69,30 +69,24 @@ fn established(sessions: Sessions, protocol: &str) -> Result<Measured> {
     })
 }
 
-/// From outside to inside: all ports of one external address, each in use with so many remote ones.
-fn back_in(remotes: u32) -> Result<Measured> {
-    let hosts = PORTS / 64;
+/// Out and back in at the same time: all ports of one external address, each in use with so many remote ones.
+fn both_ways(remotes: u32, protocol: &str) -> Result<Measured> {
+    let (hosts, remote) = (inside(PORTS / 64), format!("198.18.0.0-{}", address([198, 18, 0, 0], remotes - 1)));
     let out = format!(
-        "{{destination-mac: '{SOURCE}', source: {}, destination: 198.18.0.0-{}, source-ports: 10000-10063, destination-ports: '80', order: shuffled, count: {}}}",
-        inside(hosts),
-        address([198, 18, 0, 0], remotes - 1),
-        PORTS * remotes
+        "{{destination-mac: '{SOURCE}', source: {hosts}, destination: {remote}, protocol: {protocol}, \
+         source-ports: 10000-10063, destination-ports: '80', order: shuffled}}"
     );
     let back = format!(
-        "{{destination-mac: '{SINK}', source: 198.18.0.0-{}, destination: 203.0.113.0, source-ports: '80', destination-ports: 1024-65535, order: shuffled}}",
-        address([198, 18, 0, 0], remotes - 1)
+        "{{destination-mac: '{SINK}', source: {remote}, destination: 203.0.113.0, protocol: {protocol}, \
+         source-ports: '80', destination-ports: 1024-65535, order: shuffled}}"
     );
-    let all = u64::from(PORTS * remotes);
-    forward::measure(&Load {
-        workers: 1,
-        config: config(1, LIMIT + 100_000, &out, &back),
-        warm_up: 3 * all + 1_000_000,
-    })
+    let config = config(1, LIMIT + 100_000, &out, &back);
+    forward::measure(&Load { config, workers: 1, warm_up: 6 * u64::from(PORTS * remotes) + 1_000_000 })
 }
 
 /// Bytes of memory of a daemon that has so many sessions and nothing more to do.
 fn resident(sessions: u32) -> Result<f64> {
-    let stream = LARGE.stream("udp", "shuffled", Some(sessions));
+    let stream = LARGE.stream("shuffled", Some(sessions));
     let daemon = Daemon::start(&config(LARGE.addresses, LIMIT, &stream, ""))?;
     let start = Instant::now();
     while forward::sent(&daemon)?.0 < f64::from(sessions) {
@@ -105,22 +99,17 @@ fn resident(sessions: u32) -> Result<f64> {
     }
     // What was replaced is freed a moment later.
     std::thread::sleep(Duration::from_millis(500));
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid()))?;
-    let kilobytes = |key: &str| {
-        let line = status.lines().find(|l| l.starts_with(key)).with_context(|| key.to_owned())?;
-        line.split_whitespace().nth(1).and_then(|n| n.parse::<f64>().ok()).with_context(|| line.to_owned())
-    };
-    Ok((kilobytes("VmRSS:")? + kilobytes("HugetlbPages:")?) * 1024.0)
+    daemon.resident()
 }
 
 const SOURCE: &str = "02:fe:00:00:00:01";
 const SINK: &str = "02:fe:00:00:00:02";
 
 impl Sessions {
-    fn stream(self, protocol: &str, order: &str, count: Option<u32>) -> String {
+    fn stream(self, order: &str, count: Option<u32>) -> String {
         let count = count.map_or_else(String::new, |n| format!(", count: {n}"));
         format!(
-            "{{destination-mac: '{SOURCE}', source: {}, destination: 198.18.0.1, protocol: {protocol}, source-ports: 10000-{}, destination-ports: '80', order: {order}{count}}}",
+            "{{destination-mac: '{SOURCE}', source: {}, destination: 198.18.0.1, protocol: udp, source-ports: 10000-{}, destination-ports: '80', order: {order}{count}}}",
             inside(self.hosts),
             9999 + self.ports
         )
