@@ -13,7 +13,8 @@ use std::time::Duration;
 pub struct Nat {
     /// The router and the wires.
     pub net: Wires,
-    workers: usize,
+    /// How many workers it has.
+    pub workers: usize,
 }
 
 impl Nat {
@@ -61,6 +62,13 @@ impl Nat {
     pub fn apply_config(&self, config: &str) {
         let file = self.router().files().write("next.yaml", with_workers(config));
         self.router().run(&format!("config apply {}", file.display()));
+    }
+
+    /// Replaces the configuration file, and tells the daemon to read it again.
+    #[track_caller]
+    pub fn reload(&mut self, config: &str) {
+        self.router().write_config(&with_workers(config));
+        self.net.router.process().signal(crate::SIGHUP);
     }
 
     /// Sends packets into the lan and returns all IPv4 packets that came of them, on both sides.

@@ -162,8 +162,7 @@ fn a_reload_costs_no_session() {
     let mut nat = Nat::with(&config);
     let outside = nat.out(&l4::udp(INSIDE, REMOTE, b"?")).source();
     for text in [config.clone(), config.replace("device: wan,", "device: wan, mtu: 1400,")] {
-        nat.net.router.write_config(&text);
-        nat.net.router.process().signal(harness::SIGHUP);
+        nat.reload(&text);
         let mtu = if text == config { 1500 } else { 1400 };
         eventually("the file is in force", || (nat.router().counter("wan", "mtu") == mtu).then_some(()));
         assert_eq!(nat.back(&l4::udp(REMOTE, &outside, b"!")).destination(), INSIDE);

@@ -5,7 +5,7 @@
 
 use crate::connection::Connection;
 use harness::l4::{self, Packet, Segment, segment};
-use harness::{LAN, Nat, WAN, eventually, remote};
+use harness::{LAN, Nat, WAN, remote, within};
 use std::time::{Duration, Instant};
 
 /// Sessions that there is room for.
@@ -14,7 +14,7 @@ const ROOM: u64 = 2000;
 const BURST: usize = 400;
 
 const NAT: &str = "pool: [203.0.113.2], max-sessions: 2000, max-sessions-per-host: 300, \
-    timeouts: {udp: 2s, tcp-established: 60s, tcp-transitory: 2s, icmp: 2s}";
+    timeouts: {udp: 2s, tcp-established: 10s, tcp-transitory: 2s, icmp: 2s}";
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -110,7 +110,9 @@ fn churn_at_the_limit() {
     churn(&nat, &mut dice, time / 2);
     let grown = resident(&mut nat).saturating_sub(halfway);
     assert!(grown < 8 << 20, "the daemon grew by {grown} bytes in the second half");
-    eventually("every session expires", || nat.sessions().is_empty().then_some(()));
+    // Some connections became open ones by chance.
+    let none_left = || nat.sessions().is_empty().then_some(());
+    within(Duration::from_secs(30), none_left).unwrap_or_else(|| panic!("left: {:?}", nat.session_lines()));
     let summary = nat.router().json("show nat44 summary");
     for key in ["sessions", "mappings", "hosts", "ports_used"] {
         assert_eq!(summary[key], 0, "{key} in {summary}");

@@ -61,7 +61,7 @@ fn downloads_and_uploads() {
         server.fetch(&home.lan2);
         for options in ["", "-R", "-P 4"] {
             let rate = Iperf::run(&home.net.lan, &home.far, 1, options).bits_per_second;
-            assert!(rate > 50e6, "iperf3 {options}: {:.1} Mbit/s", rate / 1e6);
+            assert!(rate > 1e6, "iperf3 {options}: {:.1} Mbit/s", rate / 1e6);
         }
         Iperf::run(&home.net.lan, &home.far, 1, "-u -b 20M");
         Iperf::run(&home.net.lan, &home.far, 1, "-u -b 20M -R");
@@ -167,7 +167,7 @@ fn a_change_in_the_middle() {
             home.net.router.run(&format!("nat44 mapping add {mapping}"));
         }
         home.net.router.run("nat44 set timeouts udp 60s");
-        assert!(download.join().expect("iperf3").bits_per_second > 10e6);
+        assert!(download.join().expect("iperf3").bits_per_second > 1e6);
     });
 }
 

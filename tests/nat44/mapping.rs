@@ -70,7 +70,8 @@ fn range_and_parity_are_kept() {
             let seen = nat.out(&l4::udp(&from, "198.51.100.1:53", b"?"));
             assert_eq!(seen.from < 1024, port < 1024, "the range of {from}, which became {}", seen.from);
             assert_eq!(seen.from % 2, port % 2, "the parity of {from}, which became {}", seen.from);
-            if host == 10 {
+            // Of several workers, another one may have the block that the port is in.
+            if host == 10 && nat.workers == 1 {
                 assert_eq!(seen.from, port, "a free port is preserved");
             }
             given.insert(seen.from);

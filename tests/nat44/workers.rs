@@ -126,7 +126,7 @@ fn real_hosts() {
         server.fetch(host);
         host.ping("198.51.100.10");
         host.run("ping -n -c 2 -i 0.2 -W 2 -s 8000 198.51.100.10").ok();
-        assert!(Iperf::run(host, &home.far, 1, "-P 4").bits_per_second > 20e6);
+        assert!(Iperf::run(host, &home.far, 1, "-P 4").bits_per_second > 1e6);
     }
     let inside = HttpServer::start(&home.net.lan.at("203.0.113.1"), 4 << 20);
     for client in [&home.far, &home.lan2, &home.net.lan] {
