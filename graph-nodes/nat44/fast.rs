@@ -13,6 +13,7 @@ const UDP: usize = IP + 8;
 /// Bytes of IP and TCP header.
 const TCP: usize = IP + 20;
 /// Where the checksums and TCP's fields are, from the IP header on.
+const PROTOCOL: usize = 9;
 const IP_CHECKSUM: usize = 10;
 const VIEW: usize = 12;
 const UDP_CHECKSUM: usize = IP + 6;
@@ -37,6 +38,14 @@ pub fn key(packet: &Packet<'_>, table: u16) -> Option<Key> {
         && packet.meta.marks & (marks::NATTED | marks::OWN) == 0;
     let view = header.get(VIEW..)?.first_chunk::<12>()?;
     plain.then_some(Key { view: View::from_bytes(*view), protocol: *protocol, table })
+}
+
+/// The same of a packet that had one a pass before, in the same frame: all but the key itself is known.
+#[inline(always)]
+pub fn key_again(packet: &Packet<'_>, table: u16) -> Option<Key> {
+    let header = packet.data().first_chunk::<UDP>()?;
+    let view = header.get(VIEW..)?.first_chunk::<12>()?;
+    Some(Key { view: View::from_bytes(*view), protocol: header[PROTOCOL], table })
 }
 
 /// Translates a packet of the flow from `side`. False, and nothing done, when it may change the flow's state or is not like the

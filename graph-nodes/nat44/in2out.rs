@@ -84,7 +84,7 @@ impl Node for In2out {
         let Some(mut state) = self.state.get() else { return Next::Slowpath };
         let table = packet.meta.table as u16;
         if id != 0
-            && let Some(key) = fast::key(packet, table)
+            && let Some(key) = fast::key_again(packet, table)
             && let Some(flow) = state.flows.get_mut(id)
             && flow.matches(Side::Inside, &key)
             && goes_on(&self.forwarding, packet, cx)
@@ -120,8 +120,8 @@ pub(super) fn goes_on<N: Node>(forwarding: &Forwarding, packet: &Packet<'_>, cx:
     if packet.meta.marks & marks::HAIRPIN != 0 {
         return header.ttl() > 1;
     }
-    let mtu = forwarding.adjacencies.get(packet.meta.adjacency, &cx.guard()).map_or(0, |adjacency| adjacency.mtu);
-    header.ttl() > 1 && (header.total_len() <= mtu || !header.dont_fragment())
+    let mtu = || forwarding.adjacencies.get(packet.meta.adjacency, &cx.guard()).map_or(0, |adjacency| adjacency.mtu);
+    header.ttl() > 1 && (!header.dont_fragment() || header.total_len() <= mtu())
 }
 
 impl In2out {

@@ -74,7 +74,7 @@ impl Node for Out2in {
         cx.trace(packet, || trace::Found { flow: id });
         let Some(mut state) = self.state.get() else { return Next::Slowpath };
         if id != 0
-            && let Some(key) = fast::key(packet, 0)
+            && let Some(key) = fast::key_again(packet, 0)
             && let Some(flow) = state.flows.get_mut(id)
             && flow.matches(Side::Outside, &key)
             && fast::translate(packet, flow, Side::Outside, Ticks::from_nanos(cx.now()))
