@@ -9,6 +9,7 @@ mod graph;
 mod idle;
 mod nat44;
 mod report;
+mod routes;
 mod valgrind;
 
 use anyhow::Result;

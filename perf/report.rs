@@ -1,6 +1,6 @@
 //! The rows: what each is called, must reach and may lose, and how it is printed and kept.
 
-use crate::{forward, idle, nat44, valgrind};
+use crate::{forward, idle, nat44, routes, valgrind};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -57,6 +57,33 @@ pub const ROWS: &[Row] = &[
         paced: true,
         noise: 0.0,
         run: forward::one_prefix,
+    },
+    Row {
+        name: "ip4-1m-routes",
+        unit: CLOCKS,
+        target: Some(55.0),
+        less: true,
+        paced: true,
+        noise: 0.0,
+        run: routes::forward,
+    },
+    Row {
+        name: "route-load-1m",
+        unit: "seconds",
+        target: Some(2.0),
+        less: true,
+        paced: true,
+        noise: 0.0,
+        run: routes::load,
+    },
+    Row {
+        name: "route-memory-1m",
+        unit: "MB",
+        target: Some(150.0),
+        less: true,
+        paced: false,
+        noise: 0.0,
+        run: routes::memory,
     },
     Row {
         name: "workers-2",
