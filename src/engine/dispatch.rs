@@ -7,6 +7,9 @@ use crate::pool::Cells;
 
 /// Packets that the prefetch is ahead of the work.
 const AHEAD: usize = 8;
+/// Packets that a node with passes takes at a time: enough for their loads to overlap, and few enough for what was loaded to be in the
+/// first-level cache still when its pass comes.
+const BATCH: usize = 64;
 /// In the table of nexts: not dealt with yet (a panic came before).
 pub(crate) const UNTOUCHED: u8 = 0xff;
 /// In the table of nexts: owned by the node now.
@@ -133,18 +136,21 @@ fn each_v4<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut C
 #[inline(always)]
 fn each<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut Ctx<'_, N>, cold: bool) {
     let cells = cx.env.cache.pool().cells();
-    stages(node, indices, cx, cold);
-    for (i, (&index, next)) in indices.iter().zip(nexts.iter_mut()).enumerate() {
-        if N::STAGES == 0 && cold {
-            prefetch_ahead(cells, indices, i);
-        }
-        // SAFETY: the frame owns the index; this is the only view of it.
-        let mut packet = unsafe { cells.packet(index) };
-        let to = node.packet(&mut packet, cx);
-        *next = cx.resolve(to);
-        if N::HOLDS && *next == SLOT_HOLD {
-            *next = GONE;
-            hand_over(node, index, cx);
+    let batch = if N::STAGES == 0 { VECTOR } else { BATCH };
+    for (indices, nexts) in indices.chunks(batch).zip(nexts.chunks_mut(batch)) {
+        stages(node, indices, cx, cold);
+        for (i, (&index, next)) in indices.iter().zip(nexts).enumerate() {
+            if N::STAGES == 0 && cold {
+                prefetch_ahead(cells, indices, i);
+            }
+            // SAFETY: the frame owns the index; this is the only view of it.
+            let mut packet = unsafe { cells.packet(index) };
+            let to = node.packet(&mut packet, cx);
+            *next = cx.resolve(to);
+            if N::HOLDS && *next == SLOT_HOLD {
+                *next = GONE;
+                hand_over(node, index, cx);
+            }
         }
     }
     node.end_of_frame(cx);

@@ -34,7 +34,7 @@ impl fmt::Display for NodeName {
 pub trait Node: Send + Sized + 'static {
     /// Its name.
     const NAME: NodeName;
-    /// How many passes over the frame go before [`Node::packet`], to overlap memory lookups; 0 for most nodes.
+    /// How many passes over some 64 packets of a frame go before [`Node::packet`], to overlap memory lookups; 0 for most nodes.
     const STAGES: usize = 0;
     /// Whether it keeps packets ([`Ctx::hold`]).
     const HOLDS: bool = false;
