@@ -1,5 +1,5 @@
 //! NAT44 end to end, clause by clause: crafted packets between raw wires, and real hosts in namespaces. Each test names
-//! the clause that it holds.
+//! the clause that it holds. With `MILLRACE_TEST_WORKERS=2` all of it runs with two workers, and not only what `workers.rs` has.
 #![allow(clippy::expect_used, clippy::unwrap_used)] // the helpers of tests are tests, too
 
 mod connection;
