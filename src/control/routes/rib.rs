@@ -124,9 +124,20 @@ impl<'a> Known<'a> {
 impl Rib {
     /// All routes to a prefix, the best first. Host routes of neighbours are the last.
     pub fn known(&self, prefix: Ipv4Net) -> impl Iterator<Item = Known<'_>> {
+        self.known_with(prefix, None)
+    }
+
+    /// The same, without looking for that of one of the learned origins, which is given.
+    pub fn known_with(&self, prefix: Ipv4Net, given: Option<(usize, Lead)>) -> impl Iterator<Item = Known<'_>> {
         let own = self.entries.get(&prefix).map_or(&[][..], |entry| &entry.candidates);
         let (own, neighbors) = own.split_at(own.partition_point(|c| c.origin < Origin::Neighbor));
-        let told = self.learned.iter().filter_map(move |l| Some(Known::Told(l, l.routes.get(&prefix)?.lead)));
+        let told = self.learned.iter().enumerate().filter_map(move |(at, learned)| {
+            let lead = match given {
+                Some((origin, lead)) if origin == at => lead,
+                _ => learned.routes.get(&prefix)?.lead,
+            };
+            Some(Known::Told(learned, lead))
+        });
         own.iter().map(Known::Own).chain(told).chain(neighbors.iter().map(Known::Own))
     }
 

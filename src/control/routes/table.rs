@@ -2,7 +2,7 @@
 
 use super::groups::{self, Group, Groups};
 use super::resolve::{Resolver, weigh};
-use super::rib::{Known, Rib};
+use super::rib::{Known, Lead, Rib};
 use super::{Adjacencies, Balances, Origin, RouteError, Source};
 use crate::control::routes::adjacencies::{BLACKHOLE, LOCAL, PROHIBIT, UNREACHABLE};
 use ipnet::Ipv4Net;
@@ -168,8 +168,18 @@ impl Table {
 
     /// Puts the best route that works into the forwarding table, over the one that is there.
     pub fn install(&mut self, prefix: Ipv4Net, parts: &Parts<'_>) -> Result<(), RouteError> {
-        let best = self.best(prefix, parts.adjacencies).map(|(_, target)| target.to_u32());
-        match (best, self.writer.get(prefix)) {
+        let best = self.best(prefix, parts.adjacencies).map(|(_, target)| target);
+        self.put(prefix, best)
+    }
+
+    /// The same when where a learned origin's route leads is known: looking it up is much of the work.
+    pub fn install_told(&mut self, prefix: Ipv4Net, told: (usize, Lead), parts: &Parts<'_>) -> Result<(), RouteError> {
+        let best = self.first(self.rib.known_with(prefix, Some(told)), parts.adjacencies).map(|(_, target)| target);
+        self.put(prefix, best)
+    }
+
+    fn put(&mut self, prefix: Ipv4Net, best: Option<Target>) -> Result<(), RouteError> {
+        match (best.map(Target::to_u32), self.writer.get(prefix)) {
             (Some(new), Some(old)) if new == old => {}
             (Some(new), _) => drop(self.writer.insert(prefix, new).map_err(|_| RouteError::Full)?),
             (None, Some(_)) => drop(self.writer.remove(prefix)),
@@ -180,7 +190,16 @@ impl Table {
 
     /// The best route to a prefix that works, and where it leads.
     pub fn best(&self, prefix: Ipv4Net, adjacencies: &Adjacencies) -> Option<(Known<'_>, Target)> {
-        self.rib.known(prefix).find_map(|known| {
+        self.first(self.rib.known(prefix), adjacencies)
+    }
+
+    /// The first route that works.
+    fn first<'a>(
+        &self,
+        mut known: impl Iterator<Item = Known<'a>>,
+        adjacencies: &Adjacencies,
+    ) -> Option<(Known<'a>, Target)> {
+        known.find_map(|known| {
             let target = match known {
                 Known::Own(candidate) => self.target(&candidate.path, adjacencies)?,
                 Known::Told(_, lead) => lead.target(&self.groups)?,

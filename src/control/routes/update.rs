@@ -252,7 +252,7 @@ impl Update<'_> {
         if old.is_some_and(|old| old.lead == lead) {
             return Ok(());
         }
-        if self.table.install(prefix, &self.parts).is_err() {
+        if self.table.install_told(prefix, (self.at, lead), &self.parts).is_err() {
             // What was there before needs no room.
             match old {
                 Some(old) => self.table.rib.learned[self.at].routes.insert(prefix, old),
