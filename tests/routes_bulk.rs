@@ -1,4 +1,5 @@
 //! Routes of routing daemons: a hundred thousand of them come, change and go through the API, and no packet is lost.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may end where the program may not")]
 
 use harness::frames::{self, Ip};
 use harness::{LAN, Wires, eventually};
@@ -64,7 +65,7 @@ impl Caller {
     /// Names routes in batches, all of which must be taken.
     fn name(&mut self, action: RouteAction, last: u8, networks: Range<u32>) {
         for first in networks.clone().step_by(BATCH as usize) {
-            let prefixes = (first..networks.end.min(first + BATCH)).map(|n| prefix(n)).collect();
+            let prefixes = (first..networks.end.min(first + BATCH)).map(prefix).collect();
             let reply = self.say(What::Batch(RouteBatch { changes: vec![change(action, last, prefixes)] })).unwrap();
             assert_eq!((reply.taken, reply.refused), (BATCH, 0), "{:?}", reply.refusals);
         }

@@ -228,6 +228,12 @@ impl Config for Answers {
 impl Operate for Answers {
     type PingStream = Items<PingEvent>;
     type TracerouteStream = Items<TracerouteHop>;
+    type UpdateRoutesStream = Items<RouteUpdatesReply>;
+
+    /// For routing daemons: no command calls it.
+    async fn update_routes(&self, _: Request<tonic::Streaming<RouteUpdates>>) -> Answer<Self::UpdateRoutesStream> {
+        Err(Status::unimplemented("the shell changes no routes of routing daemons"))
+    }
 
     async fn clear(&self, request: Request<ClearRequest>) -> Answer<Done> {
         self.note(request.into_inner().what());

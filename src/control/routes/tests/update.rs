@@ -69,7 +69,7 @@ fn distance_decides_between_origins() {
         (vec!["203.0.113.12".into()], Some("ospf"))
     );
     remove(&mut routes, ospf, prefix).unwrap();
-    assert_eq!((gateways(&routes, "198.51.100.7"), origin(&routes, prefix)), (vec![String::new(); 0], Some("bgp")));
+    assert_eq!((gateways(&routes, "198.51.100.7"), origin(&routes, prefix)), (Vec::<String>::new(), Some("bgp")));
     remove(&mut routes, bgp, prefix).unwrap();
     assert_eq!(origin(&routes, prefix), None);
     // Host routes of neighbours lose to everything.
@@ -78,7 +78,7 @@ fn distance_decides_between_origins() {
     assert_eq!(kind(&routes, "192.168.1.9"), AdjacencyKind::Prohibit);
     remove(&mut routes, ospf, "192.168.1.9/32").unwrap();
     assert_eq!(kind(&routes, "192.168.1.9"), AdjacencyKind::Rewrite);
-    assert_eq!(routes.adjacencies().is_next_hop(WAN, ip("203.0.113.12")), false, "nothing is left behind");
+    assert!(!routes.adjacencies().is_next_hop(WAN, ip("203.0.113.12")), "nothing is left behind");
 }
 
 #[test]
