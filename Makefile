@@ -39,7 +39,7 @@ fuzz: packages ## Fuzz the packet path of NAT44, for SECONDS (600)
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	mkdir -p fuzz/corpus/nat44
 	RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=quarantine_size_mb=8 cargo fuzz run nat44 fuzz/corpus/nat44 fuzz/seeds/nat44 -- \
-		-max_total_time=$(SECONDS) -max_len=600 -len_control=20 -detect_leaks=0
+		-max_total_time=$(SECONDS) -timeout=10 -max_len=600 -len_control=20 -detect_leaks=0
 
 bench: build ## Measure, and compare with the recorded baselines
 	target/release/millrace-perf

@@ -131,8 +131,8 @@ impl Out2inSlowpath {
         };
         drop(state);
         let Some((table, to)) = inside else {
-            // About what the router itself sent.
-            if rules.is_own(parsed.view.destination()) {
+            // About what the router itself sent; but what turned round here already would do so for ever.
+            if packet.meta.marks & marks::HAIRPIN == 0 && rules.is_own(parsed.view.destination()) {
                 cx.count(Count::Local);
                 return Next::Lookup;
             }
@@ -154,6 +154,8 @@ impl Out2inSlowpath {
             Refusal::SessionLimit => cx.drop(Count::SessionLimit),
             Refusal::HostLimit => cx.drop(Count::HostLimit),
             Refusal::NoPort | Refusal::NoPool => cx.drop(Count::NoPort),
+            // It came here because somebody is behind the address: to look it up again would lead here again, for ever.
+            _ if packet.meta.marks & marks::HAIRPIN != 0 => cx.drop(Count::Unsolicited),
             // The router answers pings to its external addresses, and gets the answers to its own. What else is for an address that it
             // shares with nobody is its own to answer, too.
             _ if rules.is_the_routers_alone(destination)
