@@ -13,6 +13,8 @@
 //! | `parse` `rewrite` `icmp` `mss` `fast` | packets: what they are, and what is changed in them |
 //! | `trace` | what is told of them |
 
+#[cfg(test)]
+mod churn;
 mod fast;
 pub mod hairpin;
 pub mod icmp;
