@@ -227,7 +227,8 @@ impl Node for Icmp4Error {
         packet.mark_l3();
         packet.meta.scratch[2] = u64::from(packet.meta.table);
         packet.meta.table = interface.table;
-        packet.meta.marks |= marks::OWN;
+        // What was done to the packet was not done to the error.
+        packet.meta.marks = packet.meta.marks & !marks::HAIRPIN | marks::OWN;
         packet.meta.flow_hash = 0;
         cx.count(reason.sent());
         Next::Lookup

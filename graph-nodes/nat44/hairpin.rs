@@ -51,6 +51,10 @@ impl Node for Hairpin {
 
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let Some(&header) = packet.header::<Ipv4>() else { return cx.drop(Count::Short) };
+        // Once is enough: what comes here again has found nobody, and would go round for ever.
+        if packet.meta.marks & marks::HAIRPIN != 0 {
+            return cx.next_feature(packet);
+        }
         let rules = self.nat.rules(&cx.guard());
         let behind = match header.is_fragment() {
             // All fragments of a datagram go one way: nat44-in2out-slowpath decides when their ports are known.

@@ -154,12 +154,12 @@ impl Out2inSlowpath {
             Refusal::SessionLimit => cx.drop(Count::SessionLimit),
             Refusal::HostLimit => cx.drop(Count::HostLimit),
             Refusal::NoPort | Refusal::NoPool => cx.drop(Count::NoPort),
-            // It came here because somebody is behind the address: to look it up again would lead here again, for ever.
-            _ if packet.meta.marks & marks::HAIRPIN != 0 => cx.drop(Count::Unsolicited),
             // The router answers pings to its external addresses, and gets the answers to its own. What else is for an address that it
-            // shares with nobody is its own to answer, too.
-            _ if rules.is_the_routers_alone(destination)
-                || for_the_router(packet, parsed, rules.is_own(destination)) =>
+            // shares with nobody is its own to answer, too. Not what turned round here, because somebody is behind the address: to
+            // look that up again would lead here again, for ever.
+            _ if packet.meta.marks & marks::HAIRPIN == 0
+                && (rules.is_the_routers_alone(destination)
+                    || for_the_router(packet, parsed, rules.is_own(destination))) =>
             {
                 cx.count(Count::Local);
                 Next::Lookup
