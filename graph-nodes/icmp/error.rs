@@ -228,7 +228,8 @@ impl Node for Icmp4Error {
         packet.meta.scratch[2] = u64::from(packet.meta.table);
         packet.meta.table = interface.table;
         // What was done to the packet was not done to the error.
-        packet.meta.marks = packet.meta.marks & !marks::HAIRPIN | marks::OWN;
+        let done = marks::HAIRPIN | marks::NATTED | marks::PORTS_KNOWN;
+        packet.meta.marks = packet.meta.marks & !done | marks::OWN;
         packet.meta.flow_hash = 0;
         cx.count(reason.sent());
         Next::Lookup

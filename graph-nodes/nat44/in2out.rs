@@ -134,6 +134,8 @@ impl In2out {
         if packet_marks & marks::OWN != 0 {
             // They are from nobody's inside address, but what the router's errors quote may have to be translated.
             return match is_icmp_error(packet) {
+                // Once: what turned round at the router comes here again when it leaves.
+                _ if packet_marks & marks::NATTED != 0 => cx.next_feature(packet),
                 true => Next::Slowpath,
                 false if packet_marks & marks::HAIRPIN != 0 => Next::Out2in,
                 false => cx.next_feature(packet),
