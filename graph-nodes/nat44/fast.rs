@@ -98,7 +98,15 @@ fn adjust<const N: usize, const AT: usize>(header: &mut [u8; N], change: impl Fn
 }
 
 /// In the scratch slot between the passes over a frame: the low half is a hash.
-pub const HASHED: u64 = 1 << 32;
+const HASHED: u64 = 1 << 32;
+
+/// The hash of a packet's key, for the next pass; its bucket is fetched.
+#[inline(always)]
+pub fn hashed(flows: &FlowTable, key: &Key) -> u64 {
+    let hash = flows.hash(key);
+    flows.prefetch(hash);
+    u64::from(hash.to_u32()) | HASHED
+}
 
 /// From the hash that the first pass left to the flow that the packet is probably of, whose line is fetched; 0: none.
 #[inline(always)]

@@ -66,9 +66,7 @@ impl Node for In2out {
             let rules = self.nat.rules(&cx.guard());
             packet.meta.scratch[0] = match fast::key(packet, packet.meta.table as u16) {
                 Some(key) if rules.role(packet.meta.rx_interface).inside() && is_here(rules, packet, cx) => {
-                    let hash = state.flows.hash(&key);
-                    state.flows.prefetch(hash);
-                    u64::from(hash.to_u32()) | fast::HASHED
+                    fast::hashed(&state.flows, &key)
                 }
                 _ => 0,
             };
@@ -144,9 +142,11 @@ impl In2out {
         if packet_marks & marks::NATTED != 0 || !rules.role(packet.meta.rx_interface).inside() {
             return cx.next_feature(packet);
         }
-        let home = rules.host_worker(inside_host(packet, header.src()));
-        if home != cx.worker() {
-            return cx.hand_off(packet, home);
+        if rules.workers() > 1 {
+            let home = rules.host_worker(inside_host(packet, header.src()));
+            if home != cx.worker() {
+                return cx.hand_off(packet, home);
+            }
         }
         if header.is_fragment() && packet_marks & marks::PORTS_KNOWN == 0 {
             return Next::Reass;

@@ -58,11 +58,7 @@ impl Node for Out2in {
     fn prefetch(&mut self, stage: usize, packet: &mut Packet<'_>, _cx: &mut Ctx<'_, Self>) {
         let Some(state) = self.state.get() else { return };
         if stage == 0 {
-            packet.meta.scratch[0] = fast::key(packet, 0).map_or(0, |key| {
-                let hash = state.flows.hash(&key);
-                state.flows.prefetch(hash);
-                u64::from(hash.to_u32()) | fast::HASHED
-            });
+            packet.meta.scratch[0] = fast::key(packet, 0).map_or(0, |key| fast::hashed(&state.flows, &key));
         } else {
             packet.meta.scratch[0] = fast::candidate(&state.flows, packet.meta.scratch[0]);
         }
