@@ -3,6 +3,8 @@
 //! Sums are taken over words in the machine's own byte order and swapped once at the end, which RFC 1071 section 2(B) shows to be
 //! the same. Checksums come and go as host-order numbers, as the headers' accessors have them.
 
+use core::net::Ipv6Addr;
+
 use crate::IpProtocol;
 
 /// A one's complement sum in progress.
@@ -207,6 +209,32 @@ pub fn tcp4(src: u32, dst: u32, segment: &[u8]) -> u16 {
 #[must_use]
 pub fn icmp4(message: &[u8]) -> u16 {
     Sum::of(message).checksum()
+}
+
+/// The checksum of an ICMP message over IPv6 whose checksum field is zero (RFC 4443 section 2.3). For one that lies in pieces, go on
+/// from [`pseudo_header6`].
+#[inline]
+#[must_use]
+pub fn icmp6(src: Ipv6Addr, dst: Ipv6Addr, message: &[u8]) -> u16 {
+    transport6(src, dst, IpProtocol::ICMP6, message)
+}
+
+/// The checksum of a UDP datagram over IPv6 whose checksum field is zero. Never zero (RFC 8200 section 8.1).
+#[inline]
+#[must_use]
+pub fn udp6(src: Ipv6Addr, dst: Ipv6Addr, datagram: &[u8]) -> u16 {
+    never_zero(transport6(src, dst, IpProtocol::UDP, datagram))
+}
+
+/// The checksum of a TCP segment over IPv6 whose checksum field is zero.
+#[inline]
+#[must_use]
+pub fn tcp6(src: Ipv6Addr, dst: Ipv6Addr, segment: &[u8]) -> u16 {
+    transport6(src, dst, IpProtocol::TCP, segment)
+}
+
+fn transport6(src: Ipv6Addr, dst: Ipv6Addr, protocol: IpProtocol, data: &[u8]) -> u16 {
+    pseudo_header6(&src.octets(), &dst.octets(), protocol, data.len() as u32).bytes(data).checksum()
 }
 
 /// Zero and 0xffff are the same number in one's complement; UDP has the first mean "no checksum".

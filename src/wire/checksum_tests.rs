@@ -176,3 +176,24 @@ fn pseudo_header_of_ipv6() {
     let sum = pseudo_header6(&localhost, &localhost, IpProtocol::ICMP6, 8).bytes(&message);
     assert_eq!(sum.checksum(), !0x8046);
 }
+
+/// RFC 8200 section 8.1: each is under the pseudo header, and UDP's is never zero.
+#[test]
+fn transports_over_ipv6() {
+    let (src, dst): (Ipv6Addr, Ipv6Addr) = ("2001:db8::9".parse().unwrap(), "ff02::1:ff00:1".parse().unwrap());
+    // By hand: 0x2001 + 0x0db8 + 9, 0xff02 + 1 + 0xff00 + 1, the length 8, the protocol, and two words of 0x0102.
+    let plain = |protocol: u32| {
+        let sum = 0x2001 + 0x0db8 + 9 + 0xff02 + 1 + 0xff00 + 1 + 8 + protocol + 2 * 0x0102;
+        !((sum & 0xffff) + (sum >> 16)) as u16
+    };
+    let message = [1, 2, 0, 0, 1, 2, 0, 0];
+    assert_eq!(icmp6(src, dst, &message), plain(58));
+    assert_eq!(udp6(src, dst, &message), plain(17));
+    assert_eq!(tcp6(src, dst, &message), plain(6));
+    // A word that makes the sum come out as 0xffff, and the checksum as zero.
+    let [high, low] = plain(17).to_be_bytes();
+    assert_eq!(udp6(src, dst, &[1, 2, high, low, 1, 2, 0, 0]), 0xffff);
+    // In pieces of odd lengths.
+    let pseudo = pseudo_header6(&src.octets(), &dst.octets(), IpProtocol::ICMP6, 8);
+    assert_eq!(message.chunks(3).fold(pseudo, Sum::bytes).checksum(), plain(58));
+}
