@@ -12,6 +12,7 @@ pub mod interface;
 pub mod ip4;
 pub mod marks;
 pub mod nat44;
+pub mod neighbor_events;
 pub mod rate;
 
 #[cfg(test)]
