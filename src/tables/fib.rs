@@ -1,9 +1,9 @@
-//! What the 24 bits of a route's value mean to the IPv4 nodes.
+//! What the 24 bits of a route's value mean to the IP nodes.
 
 /// Set in a value that names a load-balance.
 const LOAD_BALANCE: u32 = 1 << 23;
 
-/// Where a route leads. As a number it fits a [`lpm4`](crate::lpm4) value: bit 23 tells a load-balance from an adjacency, the bits
+/// Where a route leads. As a number it fits a [`lpm`](crate::lpm) value: bit 23 tells a load-balance from an adjacency, the bits
 /// below are the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -40,7 +40,7 @@ impl Target {
     }
 }
 
-const _: () = assert!(Target::NO_ROUTE.to_u32() == crate::lpm4::NO_ROUTE);
+const _: () = assert!(Target::NO_ROUTE.to_u32() == crate::lpm::NO_ROUTE);
 
 #[cfg(test)]
 mod tests {

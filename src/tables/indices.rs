@@ -34,6 +34,11 @@ impl Indices {
         epoch::domain().retire(Released { index, free: Arc::clone(&self.free) });
     }
 
+    /// Gives an index back that was in nothing readers look it up in since it was handed out. Each index once.
+    pub fn give_back(&mut self, index: u32) {
+        lock(&self.free).push(index);
+    }
+
     /// The lowest index that was never handed out.
     #[must_use]
     pub fn high_water(&self) -> u32 {

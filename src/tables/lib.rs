@@ -1,7 +1,7 @@
 //! Forwarding tables. Each has one writer and wait-free readers: a reader holds a guard of [`millrace_engine::epoch`], and what a
 //! writer takes out is reused or freed only after every reader passed a quiescent point.
 //!
-//! From an address to the wire, for IPv4: [`lpm4`] gives 24 bits that are a [`fib::Target`], which names an adjacency or a
+//! From an address to the wire, for both families: [`lpm`] gives 24 bits that are a [`fib::Target`], which names an adjacency or a
 //! [`load_balance`] over several; an [`adjacency`] has the interface and the Ethernet header to put in front.
 //!
 //! Of another kind are the tables of [`flow`]: each belongs to one worker, who reads and writes it.
@@ -12,6 +12,7 @@ pub mod fib;
 pub mod flow;
 pub mod indices;
 pub mod load_balance;
+pub mod lpm;
 pub mod lpm4;
 #[cfg(test)]
 mod reference;

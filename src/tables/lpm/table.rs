@@ -2,41 +2,46 @@
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::io;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::NO_ROUTE;
+use super::address::{Address, DIRECT_BITS, GROUP_BITS};
 use super::entry::Entry;
 use crate::region::Region;
 
 /// The entries that addresses' upper 24 bits index.
-pub const DIRECT: usize = 1 << 24;
+pub const DIRECT: usize = 1 << DIRECT_BITS;
 /// The entries of a group.
-pub const GROUP: usize = 256;
+pub const GROUP: usize = 1 << GROUP_BITS;
 
 /// The direct entries, followed by the groups, in one anonymous mapping; and the default route.
 ///
-/// Invariant: an entry that points to a group points to one of those that exist.
+/// Invariants: an entry that points to a group points to one of those that exist; those of the last level point to none.
 #[derive(Debug)]
-pub struct Table {
+pub struct Table<A> {
     entries: Region<AtomicU32>,
     groups: u32,
     default: AtomicU32,
+    family: PhantomData<A>,
 }
 
-impl Table {
+impl<A: Address> Table<A> {
     pub fn new(groups: u32) -> io::Result<Self> {
         let entries = Region::new(DIRECT + groups as usize * GROUP)?;
-        Ok(Self { entries, groups, default: AtomicU32::new(NO_ROUTE) })
+        Ok(Self { entries, groups, default: AtomicU32::new(NO_ROUTE), family: PhantomData })
     }
 
     /// The entries of a group.
+    #[inline(always)]
     pub const fn group(group: u32) -> Range<usize> {
         let start = DIRECT + group as usize * GROUP;
         start..start + GROUP
     }
 
+    #[inline(always)]
     fn entry(&self, at: usize) -> &AtomicU32 {
         debug_assert!(at < DIRECT + self.groups as usize * GROUP);
         // SAFETY: every caller is in range: `find` by construction of its index and the invariant, the rest by an assertion. The
@@ -46,19 +51,38 @@ impl Table {
 
     /// The entry that decides about `addr`: never one that points to a group.
     #[inline]
-    pub fn find(&self, addr: u32) -> Entry {
+    pub fn find(&self, addr: A) -> Entry {
         // Acquire: what the group holds, and what the value refers to, was stored before the entry.
-        let entry = Entry(self.entry((addr >> 8) as usize).load(Acquire));
-        if entry.is_group() {
-            return Entry(self.entry(Self::group(entry.value()).start + (addr & 0xff) as usize).load(Acquire));
+        let mut entry = Entry(self.entry(addr.direct()).load(Acquire));
+        for level in 0..A::LEVELS {
+            if !entry.is_group() {
+                break;
+            }
+            entry = Entry(self.entry(Self::group(entry.value()).start + addr.byte(level)).load(Acquire));
         }
         entry
     }
 
     #[inline]
-    pub fn prefetch(&self, addr: u32) {
+    pub fn prefetch(&self, addr: A) {
+        self.prefetch_entry(addr.direct());
+    }
+
+    /// What `find` reads after the direct entry, which this reads.
+    #[inline]
+    pub fn prefetch_deeper(&self, addr: A) {
+        if A::LEVELS > 1 {
+            let entry = Entry(self.entry(addr.direct()).load(Acquire));
+            if entry.is_group() {
+                self.prefetch_entry(Self::group(entry.value()).start + addr.byte(0));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch_entry(&self, at: usize) {
         // SAFETY: in range, as for `find`; a prefetch reads nothing anyway.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(self.entries.base().as_ptr().add((addr >> 8) as usize).cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(self.entries.base().as_ptr().add(at).cast()) }
     }
 
     #[inline]
