@@ -22,6 +22,7 @@ mod icmp6;
 mod ip_protocol;
 mod ipv4;
 mod ipv6;
+mod ipv6_ext;
 mod mac;
 pub mod nd;
 mod tcp;
@@ -34,6 +35,9 @@ pub use icmp6::{Icmp6, Icmp6Type, parameter_problem, unreachable6};
 pub use ip_protocol::IpProtocol;
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
+pub use ipv6_ext::{
+    BadChain, Ipv6Extension, Ipv6Extensions, Ipv6Fragment, Ipv6Option, Ipv6Options, UnknownOption, upper_layer,
+};
 pub use mac::{MacAddr, MacAddrError};
 pub use tcp::{Tcp, TcpFlags};
 pub use udp::Udp;
