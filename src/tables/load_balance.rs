@@ -1,5 +1,7 @@
 //! Several next hops of one route, each with its share of the flows.
 
+mod resilient;
+
 /// The most next hops, and buckets, that a load-balance has.
 pub const MAX_BUCKETS: usize = 64;
 

@@ -95,14 +95,13 @@ impl<A: Address> Reader<A> {
         self.table.prefetch_deeper(addr);
     }
 
-    /// The value of the longest prefix that contains `addr`, or [`NO_ROUTE`]. Wait-free.
+    /// The value of the longest prefix that contains `addr`, or [`NO_ROUTE`]. Waits for nobody.
     ///
     /// The guard keeps the groups of entries that it may pass through from being reused meanwhile.
     #[inline]
     #[must_use]
     pub fn lookup(&self, _guard: &Guard<'_>, addr: A) -> u32 {
-        let entry = self.table.find(addr);
-        if entry.is_empty() { self.table.default_value() } else { entry.value() }
+        self.table.lookup(addr)
     }
 }
 

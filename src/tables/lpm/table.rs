@@ -4,8 +4,8 @@ use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::io;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::NO_ROUTE;
 use super::address::{Address, DIRECT_BITS, GROUP_BITS};
@@ -24,14 +24,15 @@ pub const GROUP: usize = 1 << GROUP_BITS;
 pub struct Table<A> {
     entries: Region<AtomicU32>,
     groups: u32,
-    default: AtomicU32,
+    /// The value, and above it how many times it was set: so that who reads it before and after knows whether it changed.
+    default: AtomicU64,
     family: PhantomData<A>,
 }
 
 impl<A: Address> Table<A> {
     pub fn new(groups: u32) -> io::Result<Self> {
         let entries = Region::new(DIRECT + groups as usize * GROUP)?;
-        Ok(Self { entries, groups, default: AtomicU32::new(NO_ROUTE), family: PhantomData })
+        Ok(Self { entries, groups, default: AtomicU64::new(NO_ROUTE as u64), family: PhantomData })
     }
 
     /// The entries of a group.
@@ -85,13 +86,27 @@ impl<A: Address> Table<A> {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(self.entries.base().as_ptr().add(at).cast()) }
     }
 
-    #[inline]
-    pub fn default_value(&self) -> u32 {
-        self.default.load(Acquire)
+    /// The value of the longest prefix that contains `addr`.
+    #[inline(always)]
+    pub fn lookup(&self, addr: A) -> u32 {
+        loop {
+            // Before the entry and, if that is empty, after it: else a route could come and the default one go in between, and neither
+            // be seen.
+            let default = self.default.load(Acquire);
+            let entry = self.find(addr);
+            if !entry.is_empty() {
+                return entry.value();
+            }
+            if self.default.load(Acquire) == default {
+                return default as u32;
+            }
+        }
     }
 
+    /// For the one writer.
     pub fn set_default_value(&self, value: u32) {
-        self.default.store(value, Release);
+        let times = (self.default.load(Acquire) >> 32) as u32;
+        self.default.store(u64::from(times.wrapping_add(1)) << 32 | u64::from(value), Release);
     }
 
     pub fn load(&self, at: usize) -> Entry {
