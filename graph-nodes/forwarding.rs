@@ -2,12 +2,12 @@
 
 use crossbeam::utils::CachePadded;
 use millrace_engine::counters::MAX_INTERFACES;
-use millrace_engine::epoch::Slots;
+use millrace_engine::epoch::{Guard, Slots};
 use millrace_tables::adjacency::Adjacencies;
 use millrace_tables::load_balance::LoadBalance;
-use millrace_tables::lpm4;
+use millrace_tables::lpm;
 use millrace_wire::MacAddr;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// Adjacencies that there can be: neighbours, and a few for each interface.
@@ -30,6 +30,12 @@ pub struct Interface {
     pub addresses: Vec<(Ipv4Addr, u8)>,
     /// Its 802.1Q sub-interfaces, as (VLAN, index), sorted.
     pub sub_interfaces: Vec<(u16, u32)>,
+    /// Its IPv6 addresses with the length of their subnet's prefix, its link-local address first. Without one, IPv6 is off.
+    pub addresses6: Vec<(Ipv6Addr, u8)>,
+    /// Addresses that it has only if nobody else does, which is being found out (RFC 4862 section 5.4).
+    pub tentative: Vec<Ipv6Addr>,
+    /// IPv6 multicast groups that it listens to, sorted.
+    pub groups6: Vec<Ipv6Addr>,
     /// What precedes an EtherType on it: the VLAN of a sub-interface.
     pub vlan: Option<u16>,
     /// Addresses that are none of its own but answered for in ARP, as those behind which NAT hides others; sorted.
@@ -74,11 +80,59 @@ impl Interface {
         };
         address.is_broadcast() || self.addresses.iter().any(of_subnet)
     }
+
+    /// Whether it speaks IPv6, or is about to.
+    pub fn has_ip6(&self) -> bool {
+        !self.addresses6.is_empty() || !self.tentative.is_empty()
+    }
+
+    /// Whether one of its own IPv6 addresses, and known to be nobody else's.
+    pub fn owns6(&self, address: Ipv6Addr) -> bool {
+        self.addresses6.iter().any(|(a, _)| *a == address)
+    }
+
+    /// Its own address on the link (RFC 4291 section 2.5.6).
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
+        self.addresses6.iter().map(|(a, _)| *a).find(Ipv6Addr::is_unicast_link_local)
+    }
+
+    /// The address to speak from to a station: for one on this link, the link-local address or that of the same subnet; for
+    /// others, one that is valid beyond the link (RFC 6724 section 5, rules 1, 2 and 8).
+    pub fn source_for6(&self, to: Ipv6Addr) -> Option<Ipv6Addr> {
+        if to.is_unicast_link_local() || to.is_multicast() && to.octets()[1] & 0xf == 2 {
+            return self.link_local();
+        }
+        let beyond = || self.addresses6.iter().filter(|(a, _)| !a.is_unicast_link_local());
+        let common = |a: &Ipv6Addr| (a.to_bits() ^ to.to_bits()).leading_zeros();
+        // Of several with as long a common prefix, the first.
+        beyond().rev().max_by_key(|(a, _)| common(a)).map(|(a, _)| *a)
+    }
+
+    /// Whether `address` can be a station on this link: link-local, or in one of its subnets; and not the subnet-router anycast
+    /// address (RFC 4291 section 2.6.1), which subnets of 127 and 128 bits don't have (RFC 6164).
+    pub fn is_neighbour6(&self, address: Ipv6Addr) -> bool {
+        let station = |(a, len): &(Ipv6Addr, u8)| {
+            let (mask, bits) = (mask6(*len), address.to_bits());
+            (a.to_bits() ^ bits) & mask == 0 && (*len >= 127 || bits & !mask != 0)
+        };
+        let possible = !address.is_multicast() && !address.is_unspecified() && !address.is_loopback();
+        possible && (address.is_unicast_link_local() || self.addresses6.iter().any(station))
+    }
+
+    /// Whether it listens to a multicast group.
+    pub fn listens6(&self, group: Ipv6Addr) -> bool {
+        self.groups6.binary_search(&group).is_ok()
+    }
 }
 
 /// The network mask of a prefix of `len` bits.
 fn mask(len: u8) -> u32 {
     u32::MAX.checked_shl(32_u32.saturating_sub(len.into())).unwrap_or(0)
+}
+
+/// As [`mask`], of 128 bits.
+fn mask6(len: u8) -> u128 {
+    u128::MAX.checked_shl(128_u32.saturating_sub(len.into())).unwrap_or(0)
 }
 
 /// All of them; clones are handles to the same tables. On cache lines of their own: who writes beside them would slow every reader.
@@ -94,8 +148,26 @@ pub struct Tables {
     pub adjacencies: Adjacencies,
     /// Load-balances by index.
     pub load_balances: Slots<LoadBalance>,
-    /// Forwarding tables by number; 0 is the default VRF's.
-    pub fibs: Slots<lpm4::Reader>,
+    /// IPv4 forwarding tables by number; 0 is the default VRF's.
+    pub fibs: Slots<lpm::Reader<u32>>,
+    /// IPv6 forwarding tables, with the same numbers.
+    pub fibs6: Slots<lpm::Reader<u128>>,
+    /// By interface: the link-local addresses of known neighbours with their adjacencies, sorted.
+    pub link_locals: Slots<Vec<(u128, u32)>>,
+    /// By interface: the adjacency of IPv6 neighbours that nobody spoke to yet.
+    pub gleans6: Slots<u32>,
+}
+
+impl Tables {
+    /// The adjacency of a neighbour on `interface` with this link-local address; that for unknown ones when it isn't known.
+    /// `None` when the interface has no IPv6.
+    pub fn link_local(&self, interface: u32, address: u128, guard: &Guard<'_>) -> Option<u32> {
+        let known = self.link_locals.get(interface, guard).map_or(&[][..], Vec::as_slice);
+        match known.binary_search_by_key(&address, |(neighbour, _)| *neighbour) {
+            Ok(at) => known.get(at).map(|(_, adjacency)| *adjacency),
+            Err(_) => self.gleans6.get(interface, guard).copied(),
+        }
+    }
 }
 
 impl Forwarding {
@@ -106,6 +178,9 @@ impl Forwarding {
             adjacencies: Slots::new(MAX_ADJACENCIES),
             load_balances: Slots::new(MAX_LOAD_BALANCES),
             fibs: Slots::new(MAX_TABLES),
+            fibs6: Slots::new(MAX_TABLES),
+            link_locals: Slots::new(MAX_INTERFACES as u32),
+            gleans6: Slots::new(MAX_INTERFACES as u32),
         })))
     }
 }

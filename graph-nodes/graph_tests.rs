@@ -4,7 +4,7 @@ use crate::arp::{ArpEvent, ArpEvents, HeardKind};
 use crate::capture::{Captures, Direction};
 use crate::filter::{Filter, Layer};
 use crate::testing::*;
-use crate::{arp, capture, ethernet, icmp, interface, ip4};
+use crate::{arp, capture, ethernet, icmp, interface, ip, ip4};
 use etherparse::icmpv4::{DestUnreachableHeader, TimeExceededCode};
 use etherparse::{Icmpv4Header, Icmpv4Type};
 use millrace_engine::builtin::DEVICE_INPUT_ARC;
@@ -222,7 +222,7 @@ fn captures_and_traces_what_is_asked_for() {
     router.captures.set_filter(Some(Arc::new(move |f: &[u8]| for_capture.matches(Layer::Ethernet, f))), 20);
     assert!(router.engine.switch_feature(DEVICE_INPUT_ARC.name, capture::rx::NAME, LAN, true));
     assert!(router.engine.switch_feature(interface::output::ARC.name, capture::tx::NAME, WAN, true));
-    let layer = Layer::at(ip4::lookup::NAME);
+    let layer = Layer::at(ip::lookup::NAME4);
     let filter = Arc::new(move |p: &millrace_engine::Packet<'_>| for_trace.matches(layer, p.data()));
     assert!(router.engine.trace("ip4-lookup", 10, Some(filter)));
     for packet in [udp(HOST, [100, 64, 0, 1]), udp(HOST, PEER)] {

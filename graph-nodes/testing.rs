@@ -1,7 +1,10 @@
 //! What the tests of nodes share: a small world of interfaces, adjacencies and routes, packets made by etherparse (so
 //! that no code of the router judges itself), and short words for what a bench shows.
 
+mod ip6;
 pub mod sent;
+
+pub use ip6::*;
 
 use crate::forwarding::{Forwarding, Interface};
 use etherparse::{IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpNumber, Ipv4Header, TcpHeader, UdpHeader};
@@ -12,7 +15,7 @@ use millrace_engine::{Packet, Pool};
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::fib::Target;
 use millrace_tables::load_balance::LoadBalance;
-use millrace_tables::lpm4::{Lpm4, Writer};
+use millrace_tables::lpm::{Lpm, Writer};
 use millrace_wire::MacAddr;
 use std::net::Ipv4Addr;
 
@@ -50,10 +53,11 @@ pub const BLACKHOLE: u32 = 6;
 pub const UNREACHABLE: u32 = 7;
 pub const PROHIBIT: u32 = 8;
 
-/// The world's tables, and the writer of table 0.
+/// The world's tables, and the writers of table 0.
 pub struct World {
     pub forwarding: Forwarding,
-    routes: Writer,
+    routes: Writer<u32>,
+    routes6: Writer<u128>,
 }
 
 /// The header of frames from the router's wan interface.
@@ -63,7 +67,7 @@ pub fn wan_header(to: MacAddr) -> Vec<u8> {
 
 /// An adjacency to a station in the wan.
 pub fn neighbour(mac: MacAddr, address: Ip, mtu: u16) -> Adjacency {
-    Adjacency::with_rewrite(WAN, mtu, u32::from_be_bytes(address), &wan_header(mac)).unwrap()
+    Adjacency::with_rewrite(WAN, mtu, u32::from_be_bytes(address).into(), &wan_header(mac)).unwrap()
 }
 
 fn interfaces() -> [(u32, Interface); 3] {
@@ -85,7 +89,7 @@ fn adjacencies() -> [(u32, Adjacency); 9] {
     let of = |kind, interface, next_hop: Ip| Adjacency {
         interface,
         mtu: 1500,
-        next_hop: u32::from_be_bytes(next_hop),
+        next_hop: u32::from_be_bytes(next_hop).into(),
         ..Adjacency::new(kind)
     };
     let tag: [u8; 18] = [2, 0, 0, 0, 3, 10, 2, 0xfe, 0, 0, 0, 1, 0x81, 0, 0, 100, 8, 0];
@@ -105,10 +109,13 @@ fn adjacencies() -> [(u32, Adjacency); 9] {
 impl World {
     pub fn new() -> World {
         let forwarding = Forwarding::new();
-        let (routes, reader) = Lpm4::with_groups(64).unwrap();
+        let (routes, reader) = Lpm::with_groups(64).unwrap();
         forwarding.fibs.set(&domain(), 0, reader).unwrap();
-        let mut world = World { forwarding, routes };
-        for (index, interface) in interfaces() {
+        let (routes6, reader) = Lpm::with_groups(256).unwrap();
+        forwarding.fibs6.set(&domain(), 0, reader).unwrap();
+        let mut world = World { forwarding, routes, routes6 };
+        for (index, mut interface) in interfaces() {
+            with_ip6(index, &mut interface);
             world.interface(index, interface);
         }
         for (index, adjacency) in adjacencies() {
@@ -133,6 +140,7 @@ impl World {
             world.route(prefix, Target::Adjacency(index));
         }
         world.route("172.16.0.0/12", Target::LoadBalance(1));
+        furnish(&mut world);
         world
     }
 
@@ -146,6 +154,10 @@ impl World {
 
     pub fn route(&mut self, prefix: &str, target: Target) {
         self.routes.insert(prefix.parse().unwrap(), target.to_u32()).unwrap();
+    }
+
+    pub fn route6(&mut self, prefix: &str, target: Target) {
+        self.routes6.insert(prefix.parse().unwrap(), target.to_u32()).unwrap();
     }
 }
 

@@ -5,7 +5,7 @@ use millrace_graph_nodes::arp::ArpEvents;
 use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::nat44::{self, Nat44};
-use millrace_graph_nodes::{arp, capture, ethernet, icmp, interface, ip4};
+use millrace_graph_nodes::{arp, capture, ethernet, icmp, interface, ip, ip4, ip6};
 use std::io;
 
 /// The ends of what nodes and control share, on control's side.
@@ -37,7 +37,9 @@ pub fn graph(workers: usize, control: &Waker) -> io::Result<(Graph, Handles)> {
     let mut graph = Graph::new();
     ethernet::register(&mut graph, forwarding);
     arp::register(&mut graph, forwarding, arp_events);
+    ip::register(&mut graph, forwarding, arp_events);
     ip4::register(&mut graph, forwarding);
+    ip6::register(&mut graph);
     icmp::register(&mut graph, forwarding);
     interface::register(&mut graph);
     capture::register(&mut graph, captures);

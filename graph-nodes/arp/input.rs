@@ -5,13 +5,14 @@
 //! A packet has to be right in every field to be believed (RFC 826 "Packet Reception", RFC 1812 section 3.3.2). An
 //! address conflict (RFC 5227 section 2.4) is counted, not defended.
 
-use crate::arp::{ArpEvent, ArpEvents, HeardKind};
+use crate::ethernet::frame;
 use crate::forwarding::{Forwarding, Interface};
-use crate::{interface, marks};
+use crate::neighbor_events::{HeardKind, NeighborEvent, NeighborEvents};
+use crate::interface;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
-use millrace_wire::{Arp, ArpOperation, EtherType, Ethernet, IntoBytes, MacAddr, Vlan};
+use millrace_wire::{Arp, ArpOperation, EtherType};
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Its name.
 pub const NAME: NodeName = NodeName::new("arp-input");
@@ -61,7 +62,7 @@ pub struct ArpInput {
     /// Reads: interfaces.
     pub forwarding: Forwarding,
     /// Where stations are reported.
-    pub events: ArpEvents,
+    pub events: NeighborEvents,
 }
 
 impl Node for ArpInput {
@@ -80,7 +81,7 @@ impl Node for ArpInput {
         if let Some(fault) = fault(&arp, interface) {
             return cx.drop(fault);
         }
-        if frame_source(packet).is_some_and(|source| source != arp.sender_mac) {
+        if frame::source(packet).is_some_and(|source| source != arp.sender_mac) {
             cx.count(Count::OtherSource);
         }
         let for_us = interface.answers_for(arp.target());
@@ -90,10 +91,10 @@ impl Node for ArpInput {
             _ if sender == Some(arp.target()) => (HeardKind::Gratuitous, Some(Count::Gratuitous)),
             _ if !for_us => return cx.consume(Count::NotForUs),
             ArpOperation::REQUEST => (HeardKind::Request, None),
-            _ => (HeardKind::Reply, Some(Count::Learnt)),
+            _ => (REPLY, Some(Count::Learnt)),
         };
-        if let Some(address) = sender
-            && !self.events.push(ArpEvent::Heard { interface: index, address, mac: arp.sender_mac, kind })
+        if let Some(address) = sender.map(IpAddr::V4)
+            && !self.events.push(NeighborEvent::Heard { interface: index, address, mac: arp.sender_mac, kind })
         {
             cx.count(Count::EventsFull);
         }
@@ -103,6 +104,9 @@ impl Node for ArpInput {
         }
     }
 }
+
+/// A reply answers a question and replaces what is known (RFC 826 "Packet Reception").
+const REPLY: HeardKind = HeardKind::Reply { solicited: true, override_: true, router: false };
 
 /// What is wrong with a packet, if anything.
 fn fault(arp: &Arp, interface: &Interface) -> Option<Count> {
@@ -125,31 +129,13 @@ fn fault(arp: &Arp, interface: &Interface) -> Option<Count> {
     (!probe && !interface.is_neighbour(sender)).then_some(Count::ForeignSender)
 }
 
-/// The source of the frame, which lies before the network header.
-fn frame_source(packet: &mut Packet<'_>) -> Option<MacAddr> {
-    let back = Ethernet::LEN + if packet.meta.marks & marks::TAGGED != 0 { Vlan::LEN } else { 0 };
-    if !packet.retreat(back) {
-        return None;
-    }
-    let source = packet.header::<Ethernet>().map(|header| header.src);
-    let _ = packet.advance(back);
-    source
-}
-
 /// Turns the request into its reply, in place.
 fn answer(arp: &Arp, interface: &Interface, packet: &mut Packet<'_>, cx: &mut Ctx<'_, ArpInput>) -> Next {
     packet.truncate(Arp::LEN);
     if let Some(to) = packet.header_mut::<Arp>() {
         *to = arp.reply(interface.mac);
     }
-    let mut header = Ethernet::new(arp.sender_mac, interface.mac, EtherType::ARP);
-    if let Some(vlan) = interface.vlan {
-        if !put_before(packet, Vlan::new(vlan, EtherType::ARP).as_bytes()) {
-            return cx.drop(Count::NoHeadroom);
-        }
-        header.set_ether_type(EtherType::VLAN);
-    }
-    if !put_before(packet, header.as_bytes()) {
+    if !frame::put_in_front(packet, interface, arp.sender_mac, EtherType::ARP) {
         return cx.drop(Count::NoHeadroom);
     }
     packet.meta.tx_interface = packet.meta.rx_interface;
@@ -157,20 +143,14 @@ fn answer(arp: &Arp, interface: &Interface, packet: &mut Packet<'_>, cx: &mut Ct
     Next::Output
 }
 
-fn put_before(packet: &mut Packet<'_>, header: &[u8]) -> bool {
-    let fits = packet.retreat(header.len());
-    if fits && let Some(to) = packet.data_mut().get_mut(..header.len()) {
-        to.copy_from_slice(header);
-    }
-    fits
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::marks;
     use crate::testing::*;
     use millrace_engine::Waker;
     use millrace_engine::testing::Bench;
+    use millrace_wire::MacAddr;
 
     const GROUP: MacAddr = MacAddr([1, 0, 0x5e, 0, 0, 1]);
     const UNSET: MacAddr = MacAddr::ZERO;
@@ -186,21 +166,21 @@ mod tests {
     }
 
     fn bench() -> Bench<ArpInput> {
-        let events = ArpEvents::new(Waker::new().unwrap());
+        let events = NeighborEvents::new(Waker::new().unwrap());
         let mut bench = Bench::new(ArpInput { forwarding: World::new().forwarding, events });
         bench.skip = 14;
         bench
     }
 
-    fn events() -> (ArpEvents, Bench<ArpInput>) {
-        let events = ArpEvents::new(Waker::new().unwrap());
+    fn events() -> (NeighborEvents, Bench<ArpInput>) {
+        let events = NeighborEvents::new(Waker::new().unwrap());
         let mut bench = Bench::new(ArpInput { forwarding: World::new().forwarding, events: events.clone() });
         bench.skip = 14;
         (events, bench)
     }
 
-    fn heard(kind: HeardKind) -> Option<ArpEvent> {
-        Some(ArpEvent::Heard { interface: LAN, address: HOST.into(), mac: HOST_MAC, kind })
+    fn heard(kind: HeardKind) -> Option<NeighborEvent> {
+        Some(NeighborEvent::Heard { interface: LAN, address: HOST.into(), mac: HOST_MAC, kind })
     }
 
     #[test]
@@ -230,7 +210,7 @@ mod tests {
             ),
             ("a question for another", question(other.1), "consumed", "target address is not ours", None),
             ("a question for our wan address", question(WAN_IP), "consumed", "target address is not ours", None),
-            ("an answer to us", arp(2, NEW, us), "consumed", "replies to us", heard(HeardKind::Reply)),
+            ("an answer to us", arp(2, NEW, us), "consumed", "replies to us", heard(REPLY)),
             ("an answer to another", arp(2, NEW, other), "consumed", "target address is not ours", None),
             // RFC 5227 section 3: an announcement may be a request or a reply.
             ("an announcement", question(HOST), "consumed", "gratuitous announcements", heard(HeardKind::Gratuitous)),
@@ -323,7 +303,7 @@ mod tests {
             (arp(2, (HOST_MAC, first), (MacAddr::BROADCAST, first)), "drop", conflict),
             (arp(1, (LAN_MAC, second), (UNSET, second)), "drop", "our own packet came back"),
         ] {
-            let events = ArpEvents::new(Waker::new().unwrap());
+            let events = NeighborEvents::new(Waker::new().unwrap());
             let mut bench = Bench::new(ArpInput { forwarding: world.forwarding.clone(), events });
             bench.skip = 14;
             let outcome = bench.one(&frame(&[8, 6], &packet));

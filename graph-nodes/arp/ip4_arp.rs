@@ -4,8 +4,8 @@
 use crate::arp::ArpEvents;
 use crate::arp::hold::{Answer, Holding, Neighbour, Release, expired};
 use crate::forwarding::Forwarding;
-use crate::icmp::error::Reason;
-use crate::{icmp, ip4, marks};
+use crate::icmp::reason::Reason;
+use crate::{icmp, ip, marks};
 use millrace_engine::epoch::Guard;
 use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::adjacency::{Adjacencies, AdjacencyKind};
@@ -17,7 +17,7 @@ pub const NAME: NodeName = NodeName::new("ip4-arp");
 
 edges! {
     /// Where packets go after they waited.
-    pub enum Next { Lookup => ip4::lookup::NAME, IcmpError => icmp::error::NAME }
+    pub enum Next { Lookup => ip::lookup::NAME4, IcmpError => icmp::error::NAME }
 }
 
 counters! {
@@ -217,7 +217,7 @@ mod tests {
             assert_eq!(outcome.packets[0].next, next, "{ttl} {own}");
             if next != "held" {
                 assert_eq!(outcome.counts, [("time to live ran out", 1)]);
-                assert_eq!(outcome.packets[0].scratch.to_le_bytes()[..2], [11, 0]);
+                assert_eq!(Reason::of(&outcome.packets[0]), Some(Reason::TimeExceeded));
             }
         }
     }
@@ -254,7 +254,7 @@ mod tests {
         let outcome = t.tick_at(PATIENCE);
         assert_eq!(sent(&outcome), [("icmp4-error", 1), ("icmp4-error", 2)]);
         assert_eq!(outcome.counts, [("next hop does not answer", 2)]);
-        assert!(outcome.sent.iter().all(|out| out.scratch.to_le_bytes()[..2] == [3, 1] && out.rx_interface == LAN));
+        assert!(outcome.sent.iter().all(|out| (Reason::of(out), out.rx_interface) == (Some(Reason::HostUnreachable), LAN)));
         // The router itself gets no errors.
         t.bench.run(&[&udp(WAN_IP, PEER)], |meta| (meta.adjacency, meta.marks) = (TO_STRANGER, marks::OWN));
         let outcome = t.tick_at(2 * PATIENCE);

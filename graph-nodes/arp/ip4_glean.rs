@@ -4,8 +4,8 @@
 use crate::arp::ArpEvents;
 use crate::arp::hold::{Answer, Holding, Neighbour, Release, expired};
 use crate::forwarding::Forwarding;
-use crate::icmp::error::Reason;
-use crate::{icmp, ip4, marks};
+use crate::icmp::reason::Reason;
+use crate::{icmp, ip, marks};
 use millrace_engine::epoch::Guard;
 use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::adjacency::AdjacencyKind;
@@ -19,7 +19,7 @@ pub const NAME: NodeName = NodeName::new("ip4-glean");
 
 edges! {
     /// Where packets go after they waited.
-    pub enum Next { Lookup => ip4::lookup::NAME, IcmpError => icmp::error::NAME }
+    pub enum Next { Lookup => ip::lookup::NAME4, IcmpError => icmp::error::NAME }
 }
 
 counters! {
@@ -204,7 +204,7 @@ mod tests {
             (nexts, &outcome.counts[..]),
             (vec!["icmp4-error", "drop"], &[("destination does not answer", 2)][..])
         );
-        assert_eq!(outcome.sent[0].scratch.to_le_bytes()[..2], [3, 1]);
+        assert_eq!(Reason::of(&outcome.sent[0]), Some(Reason::HostUnreachable));
         assert_eq!((bench.held(), bench.wants_tick()), (0, false));
     }
 
@@ -220,7 +220,7 @@ mod tests {
             assert_eq!(outcome.packets[0].next, next, "{ttl} {own}");
             if next != "held" {
                 assert_eq!(outcome.counts, [("time to live ran out", 1)]);
-                assert_eq!(outcome.packets[0].scratch.to_le_bytes()[..2], [11, 0]);
+                assert_eq!(Reason::of(&outcome.packets[0]), Some(Reason::TimeExceeded));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! ethernet-input: checks that a frame is for us, takes off its header and 802.1Q tag, and sends it by its EtherType.
 //! Reads: rx interface. Writes: rx interface (a sub-interface's), table, marks.
 
-use crate::forwarding::Forwarding;
-use crate::{arp, ip4, marks};
+use crate::forwarding::{Forwarding, Interface};
+use crate::{arp, ip4, ip6, marks};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::{EtherType, Ethernet, MacAddr, Vlan};
 use std::fmt;
@@ -12,7 +12,7 @@ pub const NAME: NodeName = NodeName::new("ethernet-input");
 
 edges! {
     /// By EtherType.
-    pub enum Next { Ip4 => ip4::input::NAME, Arp => arp::input::NAME }
+    pub enum Next { Ip4 => ip4::input::NAME, Ip6 => ip6::input::NAME, Arp => arp::input::NAME }
 }
 
 counters! {
@@ -22,6 +22,7 @@ counters! {
         NotForUs => "destination MAC is not ours",
         UnknownType => "unknown EtherType",
         UnknownVlan => "no sub-interface for the VLAN",
+        NoIp6 => "interface has no IPv6",
         NoInterface => "interface is being removed",
     }
 }
@@ -66,7 +67,7 @@ impl Node for EthernetInput {
         cx.trace(packet, || Trace { header: *header, vlan: None });
         let _ = packet.advance(Ethernet::LEN);
         packet.meta.table = interface.table;
-        by_type(ether_type, cx)
+        by_type(ether_type, interface, cx)
     }
 }
 
@@ -87,7 +88,7 @@ impl EthernetInput {
         if header.dst != interface.mac && !accept_group(packet, header.dst) {
             return cx.drop(Count::NotForUs);
         }
-        by_type(header.ether_type(), cx)
+        by_type(header.ether_type(), interface, cx)
     }
 
     fn tagged(&self, packet: &mut Packet<'_>, header: Ethernet, cx: &mut Ctx<'_, Self>) -> Next {
@@ -119,14 +120,16 @@ impl EthernetInput {
         if header.dst != interface.mac && !accept_group(packet, header.dst) {
             return cx.drop(Count::NotForUs);
         }
-        by_type(tag.ether_type(), cx)
+        by_type(tag.ether_type(), interface, cx)
     }
 }
 
 #[inline(always)]
-fn by_type(ether_type: EtherType, cx: &mut Ctx<'_, EthernetInput>) -> Next {
+fn by_type(ether_type: EtherType, interface: &Interface, cx: &mut Ctx<'_, EthernetInput>) -> Next {
     match ether_type {
         EtherType::IPV4 => Next::Ip4,
+        EtherType::IPV6 if interface.has_ip6() => Next::Ip6,
+        EtherType::IPV6 => cx.drop(Count::NoIp6),
         EtherType::ARP => Next::Arp,
         _ => cx.drop(Count::UnknownType),
     }

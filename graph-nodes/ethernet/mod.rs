@@ -1,5 +1,6 @@
 //! Ethernet (IEEE 802.3, 802.1Q).
 
+pub mod frame;
 pub mod input;
 
 use crate::forwarding::Forwarding;

@@ -87,7 +87,7 @@ fn from_any_header_on() {
         (crate::capture::rx::NAME, Layer::Ethernet),
         (crate::capture::tx::NAME, Layer::Ethernet),
         (crate::arp::input::NAME, Layer::Arp),
-        (crate::ip4::lookup::NAME, Layer::Ip),
+        (crate::ip::lookup::NAME4, Layer::Ip),
         (ERROR_DROP, Layer::Ip),
     ] {
         assert_eq!(Layer::at(node), layer, "{node}");

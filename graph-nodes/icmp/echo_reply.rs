@@ -4,7 +4,7 @@
 //! IP options are not sent back: RFC 1122 section 3.2.2.6 would have source routes reversed and recorded routes go on,
 //! but RFC 7126 has routers drop source routes, and a recorded route is the sender's to ask for, not to rely on.
 
-use crate::{icmp, ip4, marks};
+use crate::{icmp, ip, marks};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::{FromBytes, Icmp4, Icmp4Type, Ipv4, checksum};
 use std::fmt;
@@ -15,7 +15,7 @@ pub const NAME: NodeName = NodeName::new("icmp4-echo-reply");
 
 edges! {
     /// The reply finds its way like any packet.
-    pub enum Next { Lookup => ip4::lookup::NAME }
+    pub enum Next { Lookup => ip::lookup::NAME4 }
 }
 
 counters! {

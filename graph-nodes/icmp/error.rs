@@ -6,8 +6,9 @@
 //! with two headers in front.
 
 use crate::forwarding::{Forwarding, Interface};
+use crate::icmp::reason::Reason;
 use crate::rate::TokenBucket;
-use crate::{icmp, ip4, marks};
+use crate::{icmp, ip, marks};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::checksum::Sum;
 use millrace_wire::{FromBytes, Icmp4, Icmp4Type, IntoBytes, IpProtocol, Ipv4, unreachable};
@@ -28,97 +29,25 @@ const HEADERS: usize = Ipv4::LEN + Icmp4::LEN;
 /// Precedence 6, internetwork control, which RFC 1812 section 4.3.2.5 asks for, unless the original had 7.
 const TOS: u8 = 0xc0;
 
-/// Why a packet can't be delivered. The node that finds out notes it and sends the packet here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
-    /// No route (RFC 1812 section 5.2.7.1).
-    NetUnreachable,
-    /// The neighbour does not answer, or the route says so.
-    HostUnreachable,
-    /// The router does not speak the protocol (RFC 1122 section 3.2.2.1).
-    ProtocolUnreachable,
-    /// Nothing listens on the router's port.
-    PortUnreachable,
-    /// Too long for the next hop, and not to be fragmented (RFC 1191).
-    FragmentationNeeded {
-        /// What would fit, in bytes from the IP header on.
-        mtu: u16,
-    },
-    /// A filter or a route forbids it (RFC 1812 section 5.2.7.1, code 13).
-    Prohibited,
-    /// The time to live ran out (RFC 1812 section 5.3.1).
-    TimeExceeded,
-    /// The other fragments of a datagram to the router did not come (RFC 1122 section 3.3.2).
-    ReassemblyTimeExceeded,
-}
-
-impl Reason {
-    /// Leaves word in the packet's scratch slot, for this node to find.
-    #[inline]
-    pub fn note(self, packet: &mut Packet<'_>) {
-        let mtu = if let Reason::FragmentationNeeded { mtu } = self { mtu } else { 0 };
-        let (kind, code) = self.kind_and_code();
-        packet.meta.scratch[0] = u64::from(mtu) << 16 | u64::from(code) << 8 | u64::from(kind.0);
-    }
-
-    fn noted(packet: &Packet<'_>) -> Option<Reason> {
-        let [kind, code, low, high, ..] = packet.meta.scratch[0].to_le_bytes();
-        let reason = match (Icmp4Type(kind), code) {
-            (Icmp4Type::TIME_EXCEEDED, 0) => Reason::TimeExceeded,
-            (Icmp4Type::TIME_EXCEEDED, 1) => Reason::ReassemblyTimeExceeded,
-            (Icmp4Type::UNREACHABLE, unreachable::NET) => Reason::NetUnreachable,
-            (Icmp4Type::UNREACHABLE, unreachable::HOST) => Reason::HostUnreachable,
-            (Icmp4Type::UNREACHABLE, unreachable::PROTOCOL) => Reason::ProtocolUnreachable,
-            (Icmp4Type::UNREACHABLE, unreachable::PORT) => Reason::PortUnreachable,
-            (Icmp4Type::UNREACHABLE, unreachable::ADMINISTRATIVELY_PROHIBITED) => Reason::Prohibited,
-            (Icmp4Type::UNREACHABLE, unreachable::FRAGMENTATION_NEEDED) => {
-                Reason::FragmentationNeeded { mtu: u16::from_le_bytes([low, high]) }
-            }
-            _ => return None,
-        };
-        Some(reason)
-    }
-
-    fn kind_and_code(self) -> (Icmp4Type, u8) {
-        match self {
-            Reason::NetUnreachable => (Icmp4Type::UNREACHABLE, unreachable::NET),
-            Reason::HostUnreachable => (Icmp4Type::UNREACHABLE, unreachable::HOST),
-            Reason::ProtocolUnreachable => (Icmp4Type::UNREACHABLE, unreachable::PROTOCOL),
-            Reason::PortUnreachable => (Icmp4Type::UNREACHABLE, unreachable::PORT),
-            Reason::FragmentationNeeded { .. } => (Icmp4Type::UNREACHABLE, unreachable::FRAGMENTATION_NEEDED),
-            Reason::Prohibited => (Icmp4Type::UNREACHABLE, unreachable::ADMINISTRATIVELY_PROHIBITED),
-            Reason::TimeExceeded => (Icmp4Type::TIME_EXCEEDED, 0),
-            Reason::ReassemblyTimeExceeded => (Icmp4Type::TIME_EXCEEDED, 1),
-        }
-    }
-
-    fn header(self) -> Icmp4 {
-        match self {
-            Reason::FragmentationNeeded { mtu } => Icmp4::fragmentation_needed(mtu),
-            other => {
-                let (kind, code) = other.kind_and_code();
-                Icmp4::new(kind, code)
-            }
-        }
-    }
-
-    fn sent(self) -> Count {
-        match self {
-            Reason::NetUnreachable => Count::SentNetUnreachable,
-            Reason::HostUnreachable => Count::SentHostUnreachable,
-            Reason::ProtocolUnreachable => Count::SentProtocolUnreachable,
-            Reason::PortUnreachable => Count::SentPortUnreachable,
-            Reason::FragmentationNeeded { .. } => Count::SentFragmentationNeeded,
-            Reason::Prohibited => Count::SentProhibited,
-            Reason::TimeExceeded => Count::SentTimeExceeded,
-            Reason::ReassemblyTimeExceeded => Count::SentReassemblyTimeExceeded,
-        }
-    }
+/// What ICMP calls a reason: type, code and what is counted. `None` for those that only IPv6 has.
+fn named(reason: Reason) -> Option<(Icmp4Type, u8, Count)> {
+    let unreachable = |code, count| (Icmp4Type::UNREACHABLE, code, count);
+    Some(match reason {
+        Reason::NetUnreachable => unreachable(unreachable::NET, Count::SentNetUnreachable),
+        Reason::HostUnreachable => unreachable(unreachable::HOST, Count::SentHostUnreachable),
+        Reason::ProtocolUnreachable => unreachable(unreachable::PROTOCOL, Count::SentProtocolUnreachable),
+        Reason::PortUnreachable => unreachable(unreachable::PORT, Count::SentPortUnreachable),
+        Reason::TooBig { .. } => unreachable(unreachable::FRAGMENTATION_NEEDED, Count::SentFragmentationNeeded),
+        Reason::Prohibited => unreachable(unreachable::ADMINISTRATIVELY_PROHIBITED, Count::SentProhibited),
+        Reason::TimeExceeded => (Icmp4Type::TIME_EXCEEDED, 0, Count::SentTimeExceeded),
+        Reason::ReassemblyTimeExceeded => (Icmp4Type::TIME_EXCEEDED, 1, Count::SentReassemblyTimeExceeded),
+        Reason::BeyondScope | Reason::ParameterProblem { .. } => return None,
+    })
 }
 
 edges! {
     /// The error finds its way like any packet.
-    pub enum Next { Lookup => ip4::lookup::NAME }
+    pub enum Next { Lookup => ip::lookup::NAME4 }
 }
 
 counters! {
@@ -149,15 +78,15 @@ counters! {
 
 /// What `show trace` tells.
 pub struct Trace {
-    reason: Reason,
+    kind: Icmp4Type,
+    code: u8,
     from: Ipv4Addr,
     to: Ipv4Addr,
 }
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, code) = self.reason.kind_and_code();
-        write!(f, "type {} code {code} {} -> {}", kind.0, self.from, self.to)
+        write!(f, "type {} code {} {} -> {}", self.kind.0, self.code, self.from, self.to)
     }
 }
 
@@ -183,6 +112,7 @@ impl Node for Icmp4Error {
 
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let Some(reason) = Reason::noted(packet) else { return cx.drop(Count::NoReason) };
+        let Some((kind, code, sent)) = named(reason) else { return cx.drop(Count::NoReason) };
         let Some(&original) = packet.header::<Ipv4>() else { return cx.drop(Count::Malformed) };
         let Some(interface) = self.forwarding.interfaces.get(packet.meta.rx_interface, &cx.guard()) else {
             return cx.drop(Count::NoInterface);
@@ -202,9 +132,12 @@ impl Node for Icmp4Error {
         if !self.bucket.take(cx.now()) {
             return cx.drop(Count::Limited);
         }
-        cx.trace(packet, || Trace { reason, from, to: original.src() });
+        cx.trace(packet, || Trace { kind, code, from, to: original.src() });
         packet.truncate(LONGEST - HEADERS);
-        let mut icmp = reason.header();
+        let mut icmp = match reason {
+            Reason::TooBig { mtu } => Icmp4::fragmentation_needed(mtu),
+            _ => Icmp4::new(kind, code),
+        };
         // The header first: a quote may have an odd number of bytes, and what follows such would count in other halves.
         let sum = packet.segments().fold(Sum::of(icmp.as_bytes()), Sum::bytes);
         icmp.set_checksum(sum.checksum());
@@ -231,7 +164,7 @@ impl Node for Icmp4Error {
         let done = marks::HAIRPIN | marks::NATTED | marks::PORTS_KNOWN;
         packet.meta.marks = packet.meta.marks & !done | marks::OWN;
         packet.meta.flow_hash = 0;
-        cx.count(reason.sent());
+        cx.count(sent);
         Next::Lookup
     }
 }

@@ -15,17 +15,10 @@ fn bench() -> Bench<Icmp4Error> {
     bench
 }
 
-/// What [`Reason::note`] would leave.
-fn scratch(reason: Reason) -> u64 {
-    let mtu = if let Reason::FragmentationNeeded { mtu } = reason { mtu } else { 0 };
-    let (kind, code) = reason.kind_and_code();
-    u64::from(mtu) << 16 | u64::from(code) << 8 | u64::from(kind.0)
-}
-
 fn run(bench: &mut Bench<Icmp4Error>, packet: &[u8], reason: Reason, change: impl Fn(&mut Meta)) -> Outcome {
     let frame = [&[0; 14], packet].concat();
     bench.run(&[&frame], |meta| {
-        (meta.rx_interface, meta.scratch[0]) = (LAN, scratch(reason));
+        (meta.rx_interface, meta.scratch[0]) = (LAN, reason.to_word());
         change(meta);
     })
 }
@@ -51,7 +44,7 @@ fn the_reasons() {
         (Reason::PortUnreachable, wan(DestUnreachableHeader::Port), PEER, "sent port unreachable"),
         // RFC 1191 section 4.
         (
-            Reason::FragmentationNeeded { mtu: 1400 },
+            Reason::TooBig { mtu: 1400 },
             wan(DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1400 }),
             LAN_IP,
             "sent fragmentation needed",
@@ -178,7 +171,7 @@ fn at_a_limited_rate() {
         bench.now = now;
         let frames: Vec<&[u8]> = vec![&frame; packets];
         let outcome = bench.run(&frames, |meta| {
-            (meta.rx_interface, meta.scratch[0]) = (LAN, scratch(Reason::TimeExceeded));
+            (meta.rx_interface, meta.scratch[0]) = (LAN, Reason::TimeExceeded.to_word());
         });
         outcome.counts
     };
@@ -211,7 +204,7 @@ fn what_can_not_be_answered() {
 fn trace() {
     let frame = [&[0; 14], &udp(HOST, PEER)[..]].concat();
     let (_, text) = bench().traced(&frame, |meta| {
-        (meta.rx_interface, meta.scratch[0]) = (LAN, scratch(Reason::HostUnreachable));
+        (meta.rx_interface, meta.scratch[0]) = (LAN, Reason::HostUnreachable.to_word());
     });
     assert_eq!(text, "type 3 code 1 192.168.1.1 -> 192.168.1.10");
 }

@@ -2,6 +2,7 @@
 
 pub mod echo_reply;
 pub mod error;
+pub mod reason;
 
 use crate::forwarding::Forwarding;
 use millrace_engine::{Graph, Packet};

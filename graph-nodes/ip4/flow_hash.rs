@@ -15,7 +15,7 @@ pub fn of(packet: &[u8]) -> u32 {
 }
 
 /// The finaliser of MurmurHash3: every input bit reaches every output bit.
-fn mix(mut x: u64) -> u64 {
+pub(crate) fn mix(mut x: u64) -> u64 {
     x = (x ^ x >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     x = (x ^ x >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     x ^ x >> 33

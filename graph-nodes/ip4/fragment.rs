@@ -3,7 +3,7 @@
 //! counted down before.
 
 use crate::forwarding::Forwarding;
-use crate::{ip4, marks};
+use crate::{ip, marks};
 use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::{IntoBytes, Ipv4};
 use std::fmt;
@@ -16,7 +16,7 @@ const MAX_OPTIONS: usize = 40;
 
 edges! {
     /// Pieces go back to where they get their Ethernet header.
-    pub enum Next { Rewrite => ip4::rewrite::NAME }
+    pub enum Next { Rewrite => ip::rewrite::NAME4 }
 }
 
 counters! {

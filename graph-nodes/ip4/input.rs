@@ -2,7 +2,7 @@
 //! ip4-unicast arc.
 //! Reads: rx interface. Writes: network header offset, length (padding is cut off).
 
-use crate::ip4;
+use crate::ip;
 use millrace_engine::{ArcName, ArcPoint, Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::Ipv4;
 use millrace_wire::checksum::Sum;
@@ -12,11 +12,11 @@ use std::fmt;
 pub const NAME: NodeName = NodeName::new("ip4-input");
 
 /// Features on received unicast packets before they are looked up, by rx interface.
-pub const ARC: ArcPoint = ArcPoint { name: ArcName::new("ip4-unicast"), starts: &[NAME], end: ip4::lookup::NAME };
+pub const ARC: ArcPoint = ArcPoint { name: ArcName::new("ip4-unicast"), starts: &[NAME], end: ip::lookup::NAME4 };
 
 edges! {
     /// Good packets are looked up.
-    pub enum Next { Lookup => ip4::lookup::NAME }
+    pub enum Next { Lookup => ip::lookup::NAME4 }
 }
 
 counters! {

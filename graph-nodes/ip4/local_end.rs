@@ -6,7 +6,7 @@
 //! reset. What came in fragments comes again when it is put together.
 
 use crate::forwarding::Forwarding;
-use crate::icmp::error::Reason;
+use crate::icmp::reason::Reason;
 use crate::{icmp, ip4, marks};
 use millrace_engine::builtin::ERROR_PUNT;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
@@ -226,8 +226,9 @@ mod tests {
             assert_eq!(fate(&outcome), (next, &counts[..]), "{name}");
             assert_eq!(bytes(&outcome), packet, "{name}: unchanged");
             if next == "icmp4-error" {
-                let code = if reason == Some("UDP port is closed") { 3 } else { 2 };
-                assert_eq!(outcome.packets[0].scratch.to_le_bytes()[..2], [3, code], "{name}");
+                let closed = reason == Some("UDP port is closed");
+                let noted = if closed { Reason::PortUnreachable } else { Reason::ProtocolUnreachable };
+                assert_eq!(Reason::of(&outcome.packets[0]), Some(noted), "{name}");
             }
         }
     }

@@ -5,21 +5,15 @@ pub mod fragment;
 pub mod input;
 pub mod local;
 pub mod local_end;
-pub mod lookup;
 pub mod reassembly;
-pub mod rewrite;
 pub mod tcp_reset;
 
 use crate::forwarding::Forwarding;
 use millrace_engine::Graph;
 
-/// Adds the nodes and the arcs ip4-unicast, ip4-output and ip4-local.
+/// Adds the nodes of IPv4 alone, and the arcs ip4-unicast and ip4-local; those that both families share are added by [`crate::ip`].
 pub fn register(graph: &mut Graph, forwarding: &Forwarding) {
     graph.node(|_| input::Ip4Input).arc(input::ARC);
-    let tables = forwarding.clone();
-    graph.node(move |_| lookup::Ip4Lookup { forwarding: tables.clone() }).arc(lookup::ARC);
-    let tables = forwarding.clone();
-    graph.node(move |_| rewrite::Ip4Rewrite { forwarding: tables.clone() });
     let tables = forwarding.clone();
     graph.node(move |_| fragment::Ip4Fragment { forwarding: tables.clone() });
     let tables = forwarding.clone();

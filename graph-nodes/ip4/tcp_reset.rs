@@ -3,7 +3,7 @@
 
 use crate::icmp::error::{BURST, RATE};
 use crate::rate::TokenBucket;
-use crate::{icmp, ip4, marks};
+use crate::{icmp, ip, marks};
 use millrace_engine::node::NoTrace;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::{FromBytes, IntoBytes, IpProtocol, Ipv4, Tcp, TcpFlags, checksum};
@@ -13,7 +13,7 @@ pub const NAME: NodeName = NodeName::new("tcp-reset");
 
 edges! {
     /// The reset finds its way like any packet.
-    pub enum Next { Lookup => ip4::lookup::NAME }
+    pub enum Next { Lookup => ip::lookup::NAME4 }
 }
 
 counters! {

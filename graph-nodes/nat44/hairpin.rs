@@ -3,7 +3,7 @@
 //! of the twice-NAT pool: the first of both changes source and destination.
 //! Reads: marks. Writes: marks.
 
-use crate::icmp::error::Reason;
+use crate::icmp::reason::Reason;
 use crate::nat44::rules::Rules;
 use crate::nat44::{Nat44, external_view, in2out, is_echo_request};
 use crate::{icmp, ip4, marks};

@@ -5,7 +5,7 @@ use crate::forwarding::Forwarding;
 use crate::nat44::parse::{Kind, parse};
 use crate::nat44::rules::Rules;
 use crate::nat44::{Nat44, State, fast, in2out_slowpath, is_icmp_error, out2in, reass, trace};
-use crate::{ip4, marks};
+use crate::{ip, marks};
 use millrace_engine::{Ctx, Feature, Local, Node, NodeName, Packet, counters, edges};
 use millrace_tables::flow::{FlowId, Side, Ticks};
 use millrace_wire::Ipv4;
@@ -15,7 +15,7 @@ use std::net::Ipv4Addr;
 pub const NAME: NodeName = NodeName::new("nat44-in2out");
 
 /// On for outside interfaces: packets are translated when they leave by one.
-pub const FEATURE: Feature = Feature { arc: ip4::lookup::ARC.name, node: NAME, after: &[], before: &[] };
+pub const FEATURE: Feature = Feature { arc: ip::lookup::ARC4.name, node: NAME, after: &[], before: &[] };
 
 edges! {
     /// Past the flow table, or to whom it takes longer.

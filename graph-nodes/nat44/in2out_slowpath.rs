@@ -3,14 +3,14 @@
 //! Reads: tx interface, table, adjacency, marks. Writes: marks. Uses the scratch slot.
 
 use crate::forwarding::Forwarding;
-use crate::icmp::error::Reason;
+use crate::icmp::reason::Reason;
 use crate::nat44::in2out::goes_on;
 use crate::nat44::parse::{ASKS_FOR_ECHO, Fragment, Kind, Malformed, Parsed, parse};
 use crate::nat44::rules::Rules;
 use crate::nat44::state::{Opening, Refusal};
 use crate::nat44::trace::Translated;
 use crate::nat44::{EXPIRE_AT_ONCE, Nat44, State, fast, icmp as quotes, mss, out2in, rewrite, track};
-use crate::{icmp, ip4, marks};
+use crate::{icmp, ip, ip4, marks};
 use millrace_engine::{Ctx, Local, Node, NodeName, Packet, counters, edges};
 use millrace_tables::flow::{Key, Side, Ticks, View};
 
@@ -20,7 +20,7 @@ pub const NAME: NodeName = NodeName::new("nat44-in2out-slowpath");
 edges! {
     /// On along the arc of nat44-in2out, or that of nat44-hairpin; an error to the sender.
     pub enum Next {
-        Rewrite => ip4::rewrite::NAME,
+        Rewrite => ip::rewrite::NAME4,
         Out2in => out2in::NAME,
         Local => ip4::local_end::NAME,
         IcmpError => icmp::error::NAME,

@@ -4,7 +4,7 @@
 use crate::nat44::parse::{Kind, parse};
 use crate::nat44::rules::Rules;
 use crate::nat44::{Nat44, in2out};
-use crate::{ip4, marks};
+use crate::{ip, marks};
 use millrace_engine::node::NoTrace;
 use millrace_engine::{Ctx, Feature, Node, NodeName, Packet, counters, edges};
 use millrace_tables::flow::Side;
@@ -15,7 +15,7 @@ use std::net::Ipv4Addr;
 pub const NAME: NodeName = NodeName::new("nat44-inside-guard");
 
 /// On for inside interfaces.
-pub const FEATURE: Feature = Feature { arc: ip4::lookup::ARC.name, node: NAME, after: &[in2out::NAME], before: &[] };
+pub const FEATURE: Feature = Feature { arc: ip::lookup::ARC4.name, node: NAME, after: &[in2out::NAME], before: &[] };
 
 edges! {
     /// Packets go on along the arc.

@@ -3,6 +3,7 @@
 
 use super::rules::{Exempt, Outside, Pool, Spec};
 use super::*;
+use crate::icmp::reason::Reason;
 use crate::marks;
 use crate::testing::*;
 use etherparse::icmpv4::{DestUnreachableHeader, TimeExceededCode};
@@ -50,7 +51,7 @@ fn nodes_of(workers: usize, spec: &Spec) -> Nodes {
         back_slow: Bench::new(Out2inSlowpath::new(nat.clone(), 0)),
         nat,
     };
-    nodes.out.arc(&crate::ip4::lookup::ARC, &[in2out::FEATURE], &[]);
+    nodes.out.arc(&crate::ip::lookup::ARC4, &[in2out::FEATURE], &[]);
     nodes.back.arc(&crate::ip4::input::ARC, &[out2in::FEATURE], &[]);
     nodes
 }
@@ -227,7 +228,7 @@ fn unsolicited_packets() {
 fn the_inside_is_guarded() {
     let nat = nodes().nat;
     let mut bench = Bench::new(inside_guard::InsideGuard::new(nat));
-    bench.arc(&crate::ip4::lookup::ARC, &[in2out::FEATURE, inside_guard::FEATURE], &[]);
+    bench.arc(&crate::ip::lookup::ARC4, &[in2out::FEATURE, inside_guard::FEATURE], &[]);
     let straight = &[("from outside straight to an inside host", 1)][..];
     for (name, packet, rx, packet_marks, fate_is) in [
         ("straight", udp(SERVER, HOST), WAN, 0, ("drop", straight)),
@@ -328,7 +329,7 @@ fn limits() {
     nodes.out(&udp(HOST, SERVER));
     let refused = nodes.out(&udp(HOST, [198, 51, 100, 8]));
     assert_eq!(fate(&refused), ("icmp4-error", &[("limit of sessions for the host", 1)][..]));
-    assert_eq!(refused.packets[0].scratch.to_le_bytes()[..2], [3, 13]);
+    assert_eq!(Reason::of(&refused.packets[0]), Some(Reason::Prohibited));
     assert_eq!(nodes.out(&udp(HOST, SERVER)).packets[0].next, "ip4-rewrite", "what there is goes on");
 
     let mut nodes = nodes_of(1, &Spec { pool: Pool::Addresses(vec![]), ..spec() });

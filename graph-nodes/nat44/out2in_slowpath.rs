@@ -6,7 +6,7 @@ use crate::nat44::parse::{Kind, Malformed, Parsed, parse};
 use crate::nat44::state::{Opening, Refusal};
 use crate::nat44::trace::Translated;
 use crate::nat44::{Nat44, State, icmp as quotes, mss, rewrite, track};
-use crate::{ip4, marks};
+use crate::{ip, marks};
 use millrace_engine::{Ctx, Local, Node, NodeName, Packet, counters, edges};
 use millrace_tables::flow::{Key, Side, Ticks, View};
 use millrace_wire::{FromBytes, Icmp4, Icmp4Type, IpProtocol, Ipv4};
@@ -16,7 +16,7 @@ pub const NAME: NodeName = NodeName::new("nat44-out2in-slowpath");
 
 edges! {
     /// On along the arc of nat44-out2in.
-    pub enum Next { Lookup => ip4::lookup::NAME }
+    pub enum Next { Lookup => ip::lookup::NAME4 }
 }
 
 counters! {

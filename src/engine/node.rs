@@ -132,17 +132,19 @@ pub trait Counters: Copy + 'static {
 /// not compile. The way to `error-drop` is there without being named, and leads through [`Ctx::drop`] only.
 #[macro_export]
 macro_rules! edges {
-    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident => $target:expr),* $(,)? }) => {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident $(<$generic:ident: $bound:path>)? {
+        $($(#[$vmeta:meta])* $variant:ident => $target:expr),* $(,)?
+    }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        $vis enum $name {
+        $vis enum $name $(<$generic: $bound>)? {
             #[doc(hidden)]
             Dropped($crate::node::Token),
             #[doc(hidden)]
-            Chosen($crate::node::Token),
+            Chosen($crate::node::Token $(, std::marker::PhantomData<$generic>)?),
             $($(#[$vmeta])* #[doc = concat!("To `", stringify!($target), "`.")] $variant,)*
         }
-        impl $crate::node::Edges for $name {
+        impl $(<$generic: $bound>)? $crate::node::Edges for $name $(<$generic>)? {
             const TARGETS: &'static [$crate::node::NodeName] = &[$($target),*];
             #[inline(always)]
             fn slot(self) -> u8 {
@@ -150,14 +152,14 @@ macro_rules! edges {
                 enum Slot { Dropped, Chosen, $($variant),* }
                 match self {
                     Self::Dropped(_) => Slot::Dropped as u8,
-                    Self::Chosen(_) => Slot::Chosen as u8,
+                    Self::Chosen(..) => Slot::Chosen as u8,
                     $(Self::$variant => Slot::$variant as u8,)*
                 }
             }
             #[inline(always)]
             fn dropped(token: $crate::node::Token) -> Self { Self::Dropped(token) }
             #[inline(always)]
-            fn chosen(token: $crate::node::Token) -> Self { Self::Chosen(token) }
+            fn chosen(token: $crate::node::Token) -> Self { Self::Chosen(token $(, std::marker::PhantomData::<$generic>)?) }
         }
     };
 }

@@ -27,6 +27,24 @@ pub enum AdjacencyKind {
     Unreachable,
     /// Drop; ICMP "administratively prohibited".
     Prohibit,
+    /// As [`Rewrite`](Self::Rewrite), to a neighbour that has not been heard for a while: control wants to know that it is used
+    /// (RFC 4861 section 7.3.3).
+    Stale,
+    /// One of several ways: `index` is the load-balance.
+    Balance,
+    /// To be looked up in another table: `index` is its number.
+    Table,
+    /// A link-local destination, which every interface has neighbours of its own for (RFC 4291 section 2.5.6).
+    LinkLocal,
+}
+
+impl AdjacencyKind {
+    /// Whether the header is there and packets can be sent.
+    #[inline(always)]
+    #[must_use]
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::Rewrite | Self::Stale)
+    }
 }
 
 /// One way to send packets on. A cache line, read once per packet.
@@ -43,8 +61,11 @@ pub struct Adjacency {
     pub mtu: u16,
     /// The index of the interface to send on.
     pub interface: u32,
-    /// The IPv4 address of the next hop in host order; 0 where the packet's destination is meant, or none.
-    pub next_hop: u32,
+    /// What [`Balance`](AdjacencyKind::Balance) and [`Table`](AdjacencyKind::Table) lead to.
+    pub index: u32,
+    /// The address of the next hop in host order, one of IPv4 in its lowest 32 bits; 0 where the packet's destination is meant, or
+    /// none.
+    pub next_hop: u128,
 }
 
 impl Adjacency {
@@ -60,12 +81,12 @@ impl Adjacency {
     /// Sends packets of at most `mtu` bytes out of `interface` behind `header`. None if the header is longer than
     /// [`MAX_REWRITE`](Self::MAX_REWRITE).
     #[must_use]
-    pub fn with_rewrite(interface: u32, mtu: u16, next_hop: u32, header: &[u8]) -> Option<Self> {
+    pub fn with_rewrite(interface: u32, mtu: u16, next_hop: u128, header: &[u8]) -> Option<Self> {
         let mut rewrite = [0; Self::MAX_REWRITE];
         rewrite.get_mut(..header.len())?.copy_from_slice(header);
         // At most 22.
         let rewrite_len = header.len() as u8;
-        Some(Self { rewrite, rewrite_len, kind: AdjacencyKind::Rewrite, mtu, interface, next_hop })
+        Some(Self { rewrite, rewrite_len, kind: AdjacencyKind::Rewrite, mtu, interface, index: 0, next_hop })
     }
 
     /// The header to put in front.

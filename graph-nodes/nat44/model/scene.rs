@@ -12,7 +12,7 @@ use crate::nat44::rules::{self, Exempt, Outside, Pool, Spec};
 use crate::nat44::state::Filter;
 use crate::nat44::{Nat44, hairpin, in2out, inside_guard, out2in};
 use crate::testing::{HOST_MAC, LAN_MAC, PEER_MAC, WAN_MAC, World};
-use crate::{ethernet, ip4};
+use crate::{ethernet, ip, ip4};
 use millrace_engine::Waker;
 use millrace_engine::epoch::{Participant, domain};
 use millrace_engine::testing::{Sent as Left, Testbed};
@@ -77,9 +77,9 @@ impl Scene {
         let (world, blue) = world();
         let bed = Testbed::new(graph(&world, &nat), setting.workers, &[LAN, WAN, BLUE]);
         bed.switch(ip4::input::ARC.name, out2in::NAME, WAN, true);
-        bed.switch(ip4::lookup::ARC.name, in2out::NAME, WAN, true);
+        bed.switch(ip::lookup::ARC4.name, in2out::NAME, WAN, true);
         for inside in [LAN, BLUE] {
-            bed.switch(ip4::lookup::ARC.name, inside_guard::NAME, inside, true);
+            bed.switch(ip::lookup::ARC4.name, inside_guard::NAME, inside, true);
             bed.switch(ip4::local::ARC.name, hairpin::NAME, inside, true);
         }
         let pool = match setting.addresses {

@@ -1,0 +1,162 @@
+//! ip4-glean, ip6-glean: holds packets to a station of a connected subnet that nobody spoke to yet, until it has a route of its own.
+//! Reads: adjacency, table, marks. Uses the scratch slot while it holds a packet.
+
+use crate::forwarding::{Forwarding, Tables};
+use crate::icmp::reason::Reason;
+use crate::ip::Family;
+use crate::ip::hold::{Answer, Holding, Neighbour, Release, expired};
+use crate::marks;
+use crate::neighbor_events::NeighborEvents;
+use millrace_engine::epoch::Guard;
+use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
+use millrace_tables::adjacency::AdjacencyKind;
+use millrace_tables::fib::Target;
+use millrace_tables::lpm::Address;
+use std::fmt;
+use std::net::IpAddr;
+
+edges! {
+    /// Where packets go after they waited.
+    pub enum Next<F: Family> { Lookup => F::LOOKUP, IcmpError => F::ICMP_ERROR }
+}
+
+counters! {
+    /// What becomes of packets.
+    pub enum Count {
+        Held => "packets held for their destination",
+        Sent => "packets sent on after a wait",
+        NoAnswer => "destination does not answer",
+        QueueFull => "too many packets wait for the destination; the oldest is dropped",
+        Full => "too many packets wait in all",
+        Expired => "time to live ran out",
+        EventsFull => "queue to the control plane is full",
+        Gone => "adjacency is being removed",
+        Short => "no IP header",
+    }
+}
+
+/// What `show trace` tells.
+pub struct Trace {
+    interface: u32,
+    destination: IpAddr,
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "interface {} destination {}", self.interface, self.destination)
+    }
+}
+
+/// The node.
+pub struct IpGlean<F: Family> {
+    forwarding: Forwarding,
+    holding: Holding<F>,
+}
+
+impl<F: Family> IpGlean<F> {
+    /// Holds nothing yet; reads tables and adjacencies.
+    pub fn new(forwarding: Forwarding, events: NeighborEvents) -> IpGlean<F> {
+        IpGlean { forwarding, holding: Holding::new(events) }
+    }
+}
+
+impl<F: Family> Node for IpGlean<F> {
+    const NAME: NodeName = F::GLEAN;
+    const HOLDS: bool = true;
+    type Next = Next<F>;
+    type Count = Count;
+    type Trace = Trace;
+
+    fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next<F> {
+        let Some(destination) = packet.header::<F::Header>().map(F::destination) else { return cx.drop(Count::Short) };
+        let Some(adjacency) = self.forwarding.adjacencies.get(packet.meta.adjacency, &cx.guard()) else {
+            return cx.drop(Count::Gone);
+        };
+        let interface = adjacency.interface;
+        cx.trace(packet, || Trace { interface, destination: destination.to_ip() });
+        let neighbour = Neighbour { interface, address: destination.into(), place: packet.meta.table };
+        if expired::<F>(packet) {
+            cx.count(Count::Expired);
+            Reason::TimeExceeded.note(packet);
+            return Next::IcmpError;
+        }
+        if !self.holding.has_room(&neighbour) {
+            return cx.drop(Count::Full);
+        }
+        neighbour.note(packet);
+        cx.count(Count::Held);
+        cx.hold()
+    }
+
+    fn hold(&mut self, mut buffer: Buffer, cx: &mut Ctx<'_, Self>) {
+        let neighbour = Neighbour::noted(&buffer.packet());
+        let added = self.holding.add(neighbour, buffer, cx.now());
+        if added.unheard {
+            cx.count(Count::EventsFull);
+        }
+        if let Some(oldest) = added.oldest {
+            let dropped = cx.drop(Count::QueueFull);
+            cx.send(oldest, dropped);
+        }
+    }
+
+    fn wants_tick(&self) -> bool {
+        !self.holding.is_empty()
+    }
+
+    fn tick(&mut self, cx: &mut Ctx<'_, Self>) {
+        let (guard, tables) = (cx.guard(), &self.forwarding);
+        let answer = |neighbour: &Neighbour| state::<F>(tables, neighbour, &guard);
+        self.holding.review(cx.now(), answer, |mut buffer, why| {
+            let next = released(&mut buffer.packet(), why, cx);
+            cx.send(buffer, next);
+        });
+    }
+}
+
+/// What the destination's route is by now.
+fn state<F: Family>(tables: &Tables, neighbour: &Neighbour, guard: &Guard<'_>) -> Answer {
+    match route::<F>(tables, neighbour, guard).and_then(|index| tables.adjacencies.get(index, guard)) {
+        Some(a) if a.interface == neighbour.interface => match a.kind {
+            kind if kind.sends() => Answer::Resolved,
+            AdjacencyKind::Glean => Answer::Wait,
+            // The station's own adjacency is there, and waits for the same answer.
+            AdjacencyKind::Arp if a.next_hop == neighbour.address => Answer::Wait,
+            _ => Answer::LookUp,
+        },
+        _ => Answer::LookUp,
+    }
+}
+
+/// The adjacency that the destination has by now; a link-local one is known to its interface alone.
+fn route<F: Family>(tables: &Tables, neighbour: &Neighbour, guard: &Guard<'_>) -> Option<u32> {
+    let destination = F::Address::of_ip(F::next_hop(neighbour.address))?;
+    if F::is_link_local(destination) {
+        return tables.link_local(neighbour.interface, neighbour.address, guard);
+    }
+    let fib = F::fibs(tables).get(neighbour.place, guard)?;
+    match Target::from_u32(fib.lookup(guard, destination)) {
+        Target::Adjacency(index) => Some(index),
+        Target::LoadBalance(_) => None,
+    }
+}
+
+fn released<F: Family>(packet: &mut Packet<'_>, why: Release, cx: &mut Ctx<'_, IpGlean<F>>) -> Next<F> {
+    match why {
+        Release::Resolved => {
+            cx.count(Count::Sent);
+            Next::Lookup
+        }
+        Release::LookUp => Next::Lookup,
+        Release::NoAnswer if packet.meta.marks & marks::OWN != 0 => cx.drop(Count::NoAnswer),
+        Release::NoAnswer => {
+            cx.count(Count::NoAnswer);
+            Reason::HostUnreachable.note(packet);
+            Next::IcmpError
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "glean_tests.rs"]
+mod tests;

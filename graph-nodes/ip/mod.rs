@@ -1,0 +1,27 @@
+//! What IPv4 and IPv6 do alike, written once: the lookup, the way out, waiting for neighbours, and features of the packet path.
+
+pub mod discover;
+pub mod family;
+pub mod glean;
+mod hold;
+pub mod lookup;
+pub mod reassembly;
+pub mod rewrite;
+
+pub use family::{Family, V4, V6};
+
+use crate::forwarding::Forwarding;
+use crate::neighbor_events::NeighborEvents;
+use millrace_engine::Graph;
+
+/// Adds the nodes of both families, and the arcs ip4-output and ip6-output.
+pub fn register(graph: &mut Graph, forwarding: &Forwarding, events: &NeighborEvents) {
+    let (tables, queue) = (forwarding.clone(), events.clone());
+    graph.node(move |_| lookup::IpLookup::<V4>::new(tables.clone(), queue.clone())).arc(lookup::ARC4);
+    let (tables, queue) = (forwarding.clone(), events.clone());
+    graph.node(move |_| lookup::IpLookup::<V6>::new(tables.clone(), queue.clone())).arc(lookup::ARC6);
+    let tables = forwarding.clone();
+    graph.node(move |_| rewrite::IpRewrite::<V4>::new(tables.clone()));
+    let tables = forwarding.clone();
+    graph.node(move |_| rewrite::IpRewrite::<V6>::new(tables.clone()));
+}
