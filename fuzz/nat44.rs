@@ -12,11 +12,12 @@ use millrace_engine::{Graph, Waker};
 use millrace_graph_nodes::forwarding::{Forwarding, Interface};
 use millrace_graph_nodes::nat44::rules::{Backend, Filtering, Outside, Pool, Spec, StaticMapping};
 use millrace_graph_nodes::nat44::{self, Nat44, hairpin, in2out, inside_guard, out2in};
-use millrace_graph_nodes::{arp, capture, ethernet, icmp, interface, ip4};
+use millrace_graph_nodes::neighbor_events::NeighborEvents;
+use millrace_graph_nodes::{capture, ip, ip4};
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::fib::Target;
 use millrace_tables::flow::{Ticks, Timeouts};
-use millrace_tables::lpm4::{Lpm4, Writer};
+use millrace_tables::lpm::{Lpm, Writer};
 use millrace_wire::MacAddr;
 use packets::{ADDRESSES, Input, checksum, header, header_len, packet, seal, seal_transport, transport_ok};
 use std::cell::RefCell;
@@ -34,7 +35,7 @@ struct Lab {
     /// What left lately.
     log: Vec<Sent>,
     me: Participant,
-    _routes: Writer,
+    _routes: Writer<u32>,
 }
 
 thread_local! {
@@ -57,9 +58,9 @@ pub fn run(data: &[u8]) {
     let _ = domain().collect();
 }
 
-fn tables() -> (Forwarding, Writer) {
+fn tables() -> (Forwarding, Writer<u32>) {
     let forwarding = Forwarding::new();
-    let (mut routes, reader) = Lpm4::with_groups(16).unwrap();
+    let (mut routes, reader) = Lpm::with_groups(16).unwrap();
     forwarding.fibs.set(&domain(), 0, reader).unwrap();
     let interface = |address: [u8; 4]| Interface {
         mac: MAC,
@@ -86,11 +87,7 @@ fn tables() -> (Forwarding, Writer) {
 
 fn graph(forwarding: &Forwarding, nat: &Nat44) -> Graph {
     let (mut graph, waker) = (Graph::new(), Waker::new().unwrap());
-    ethernet::register(&mut graph, forwarding);
-    interface::register(&mut graph);
-    ip4::register(&mut graph, forwarding);
-    icmp::register(&mut graph, forwarding);
-    arp::register(&mut graph, forwarding, &arp::ArpEvents::new(waker.clone()));
+    millrace_graph_nodes::register(&mut graph, forwarding, &NeighborEvents::new(waker.clone()));
     capture::register(&mut graph, &capture::Captures::new(waker));
     nat44::register(&mut graph, forwarding, nat);
     graph
@@ -115,8 +112,8 @@ impl Lab {
         let (forwarding, routes) = tables();
         let bed = Testbed::new(graph(&forwarding, &nat), workers, &[LAN, WAN]);
         bed.switch(ip4::input::ARC.name, out2in::NAME, WAN, true);
-        bed.switch(ip4::lookup::ARC.name, in2out::NAME, WAN, true);
-        bed.switch(ip4::lookup::ARC.name, inside_guard::NAME, LAN, true);
+        bed.switch(ip::lookup::ARC4.name, in2out::NAME, WAN, true);
+        bed.switch(ip::lookup::ARC4.name, inside_guard::NAME, LAN, true);
         bed.switch(ip4::local::ARC.name, hairpin::NAME, LAN, true);
         let (log, me) = (Vec::new(), domain().register());
         Lab { bed, nat, spec: Spec::default(), workers, log, me, _routes: routes }

@@ -1,10 +1,10 @@
 //! All nodes together, in a running engine with wires in memory: what single nodes can't show.
 
-use crate::arp::{ArpEvent, ArpEvents, HeardKind};
 use crate::capture::{Captures, Direction};
 use crate::filter::{Filter, Layer};
+use crate::neighbor_events::{HeardKind, NeighborEvent, NeighborEvents};
 use crate::testing::*;
-use crate::{arp, capture, ethernet, icmp, interface, ip, ip4};
+use crate::{capture, ip};
 use etherparse::icmpv4::{DestUnreachableHeader, TimeExceededCode};
 use etherparse::{Icmpv4Header, Icmpv4Type};
 use millrace_engine::builtin::DEVICE_INPUT_ARC;
@@ -67,7 +67,7 @@ impl TxQueue for Wire {
 struct Router {
     world: World,
     engine: Engine,
-    events: ArpEvents,
+    events: NeighborEvents,
     captures: Captures,
     lan: Wire,
     wan: Wire,
@@ -94,13 +94,9 @@ impl Router {
         world.adjacency(NARROW, neighbour(PEER_MAC, PEER, 600));
         world.route("192.168.1.10/32", Target::Adjacency(TO_HOST));
         world.route("100.64.0.0/10", Target::Adjacency(NARROW));
-        let (events, captures) = (ArpEvents::new(waker.clone()), Captures::new(waker.clone()));
+        let (events, captures) = (NeighborEvents::new(waker.clone()), Captures::new(waker.clone()));
         let mut graph = Graph::new();
-        ethernet::register(&mut graph, &world.forwarding);
-        interface::register(&mut graph);
-        ip4::register(&mut graph, &world.forwarding);
-        icmp::register(&mut graph, &world.forwarding);
-        arp::register(&mut graph, &world.forwarding, &events);
+        crate::register(&mut graph, &world.forwarding, &events);
         capture::register(&mut graph, &captures);
         let config = EngineConfig {
             workers: vec![WorkerConfig::default()],
@@ -167,8 +163,8 @@ fn forwards_answers_and_complains() {
     router.send(&router.lan, [&MacAddr::BROADCAST.0[..], &HOST_MAC.0, &[8, 6], &question].concat());
     let [answer] = Router::out(&router.lan);
     assert_eq!(answer[..22], [&HOST_MAC.0[..], &LAN_MAC.0, &[8, 6], &[0, 1, 8, 0, 6, 4, 0, 2]].concat());
-    let (interface, address, mac, kind) = (LAN, HOST.into(), HOST_MAC, HeardKind::Request);
-    assert_eq!(router.events.pop(), Some(ArpEvent::Heard { interface, address, mac, kind }));
+    let (interface, address, mac, kind) = (LAN, std::net::IpAddr::from(HOST), HOST_MAC, HeardKind::Request);
+    assert_eq!(router.events.pop(), Some(NeighborEvent::Heard { interface, address, mac, kind }));
     // A question by ICMP, of the usual length and of several buffers.
     for bytes_of_data in [56, 1472] {
         router.host_sends(&echo(HOST, LAN_IP, &vec![9; bytes_of_data]));
@@ -202,7 +198,7 @@ fn a_packet_waits_for_its_neighbour() {
     let mut router = Router::start();
     for to in [[198, 51, 100, 50], STRANGER] {
         router.host_sends(&udp(HOST, to));
-        let wanted = ArpEvent::Wanted { interface: WAN, address: STRANGER.into() };
+        let wanted = NeighborEvent::Wanted { interface: WAN, address: STRANGER.into() };
         assert_eq!(eventually(|| router.events.pop()), wanted);
     }
     eventually(|| (router.engine.pool().usage().in_use == 2).then_some(()));

@@ -14,8 +14,25 @@ pub mod ip4;
 pub mod ip6;
 pub mod marks;
 pub mod nat44;
+pub mod nd;
 pub mod neighbor_events;
 pub mod rate;
+
+use forwarding::Forwarding;
+use millrace_engine::Graph;
+use neighbor_events::NeighborEvents;
+
+/// Adds what every router has: Ethernet, both families of IP, ICMP and the discovery of neighbours. The features that may be
+/// switched on besides have a `register` each.
+pub fn register(graph: &mut Graph, forwarding: &Forwarding, events: &NeighborEvents) {
+    ethernet::register(graph, forwarding);
+    arp::register(graph, forwarding, events);
+    ip::register(graph, forwarding, events);
+    ip4::register(graph, forwarding);
+    ip6::register(graph);
+    icmp::register(graph, forwarding);
+    interface::register(graph);
+}
 
 #[cfg(test)]
 mod graph_tests;

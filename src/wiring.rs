@@ -1,11 +1,12 @@
 //! The one list of features: what the graph is made of.
 
 use millrace_engine::{Graph, Waker};
-use millrace_graph_nodes::arp::ArpEvents;
+use millrace_graph_nodes::capture;
 use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::nat44::{self, Nat44};
-use millrace_graph_nodes::{arp, capture, ethernet, icmp, interface, ip, ip4, ip6};
+use millrace_graph_nodes::neighbor_events::NeighborEvents;
+use millrace_graph_nodes::neighbor_events::NeighborEvents;
 use std::io;
 
 /// The ends of what nodes and control share, on control's side.
@@ -13,8 +14,8 @@ use std::io;
 pub struct Handles {
     /// Interfaces, adjacencies, routes: written by control, read by nodes.
     pub forwarding: Forwarding,
-    /// What ARP heard and wants.
-    pub arp: ArpEvents,
+    /// What the discovery of neighbours heard and wants.
+    pub neighbors: NeighborEvents,
     /// Captured frames.
     pub captures: Captures,
     /// The rules of NAT, and what workers keep of it.
@@ -29,19 +30,13 @@ pub struct Handles {
 pub fn graph(workers: usize, control: &Waker) -> io::Result<(Graph, Handles)> {
     let handles = Handles {
         forwarding: Forwarding::new(),
-        arp: ArpEvents::new(control.clone()),
+        neighbors: NeighborEvents::new(control.clone()),
         captures: Captures::new(control.clone()),
         nat44: Nat44::new(workers, control.clone())?,
     };
-    let Handles { forwarding, arp: arp_events, captures, nat44 } = &handles;
+    let Handles { forwarding, neighbors, captures, nat44 } = &handles;
     let mut graph = Graph::new();
-    ethernet::register(&mut graph, forwarding);
-    arp::register(&mut graph, forwarding, arp_events);
-    ip::register(&mut graph, forwarding, arp_events);
-    ip4::register(&mut graph, forwarding);
-    ip6::register(&mut graph);
-    icmp::register(&mut graph, forwarding);
-    interface::register(&mut graph);
+    millrace_graph_nodes::register(&mut graph, forwarding, neighbors);
     capture::register(&mut graph, captures);
     nat44::register(&mut graph, forwarding, nat44);
     Ok((graph, handles))

@@ -8,7 +8,8 @@ use crate::forwarding::Interface;
 use crate::nat44::rules::{Backend, StaticMapping};
 use crate::nat44::{self, Nat44};
 use crate::testing::{HOST_MAC, LAN_MAC, OURS, PEER_MAC, TO_PEER, WAN_MAC, World, neighbour};
-use crate::{arp, capture, ethernet, icmp, interface, ip4};
+use crate::capture;
+use crate::neighbor_events::NeighborEvents;
 use millrace_engine::epoch::domain;
 use millrace_engine::{Graph, Waker};
 use millrace_tables::adjacency::Adjacency;
@@ -63,11 +64,7 @@ pub fn header_to(interface: u32) -> Vec<u8> {
 pub fn graph(world: &World, nat: &Nat44) -> Graph {
     let waker = Waker::new().unwrap();
     let (mut graph, forwarding) = (Graph::new(), &world.forwarding);
-    ethernet::register(&mut graph, forwarding);
-    interface::register(&mut graph);
-    ip4::register(&mut graph, forwarding);
-    icmp::register(&mut graph, forwarding);
-    arp::register(&mut graph, forwarding, &arp::ArpEvents::new(waker.clone()));
+    crate::register(&mut graph, forwarding, &NeighborEvents::new(waker.clone()));
     capture::register(&mut graph, &capture::Captures::new(waker));
     nat44::register(&mut graph, forwarding, nat);
     graph
