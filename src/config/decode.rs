@@ -5,8 +5,14 @@ use crate::{
     later,
     yaml::{Entry, Node, Value},
 };
-use ipnet::IpNet;
-use std::{fmt, net::IpAddr, ops::RangeInclusive, path::PathBuf, str::FromStr};
+use ipnet::{IpNet, Ipv6Net};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
+};
 
 /// A single value of the configuration that is read from text.
 pub trait Scalar: Sized {
@@ -54,14 +60,28 @@ impl Scalar for PathBuf {
 }
 
 impl Scalar for IpAddr {
-    const WANTED: &'static str = "an address such as 192.0.2.1";
+    const WANTED: &'static str = "an address such as 192.0.2.1 or 2001:db8::1";
     fn read(text: &str) -> Result<Self, Unreadable> {
         text.parse().map_err(|_| Unreadable::wanted(Self::WANTED))
     }
 }
 
 impl Scalar for IpNet {
-    const WANTED: &'static str = "an address with its prefix length, such as 192.0.2.0/24";
+    const WANTED: &'static str = "an address with its prefix length, such as 192.0.2.0/24 or 2001:db8::/64";
+    fn read(text: &str) -> Result<Self, Unreadable> {
+        text.parse().map_err(|_| Unreadable::wanted(Self::WANTED))
+    }
+}
+
+impl Scalar for Ipv6Addr {
+    const WANTED: &'static str = "an IPv6 address such as 2001:db8::1";
+    fn read(text: &str) -> Result<Self, Unreadable> {
+        text.parse().map_err(|_| Unreadable::wanted(Self::WANTED))
+    }
+}
+
+impl Scalar for Ipv6Net {
+    const WANTED: &'static str = "an IPv6 prefix such as 2001:db8::/64";
     fn read(text: &str) -> Result<Self, Unreadable> {
         text.parse().map_err(|_| Unreadable::wanted(Self::WANTED))
     }

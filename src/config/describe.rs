@@ -62,6 +62,9 @@ impl fmt::Display for NextHop {
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())?;
+        if let Some(vrf) = self.next_vrf() {
+            write!(f, " {vrf}")?;
+        }
         for (i, hop) in self.hops().iter().enumerate() {
             write!(f, "{} {hop}", if i == 0 { "" } else { "," })?;
         }

@@ -2,12 +2,14 @@
 //!
 //! [`edit`] is pure and gives the next configuration; [`plan`](crate::plan()) then says how to get there. It refuses
 //! - to add what is there, and to remove what isn't;
-//! - to remove an interface that sub-interfaces, neighbours, routes or nat44 name: remove those first;
+//! - to remove an interface that sub-interfaces, neighbours, routes, policy routes or nat44 name: remove those first;
 //! - whatever a file with the same content would be refused for.
 
 use crate::{
-    Config, Interface, Mac, Name, Nat44Edit, NeighborKey, Problem, Route, RouteKey, State,
+    Config, Interface, Mac, MssClamp, Name, Nat44Edit, NeighborKey, PolicyMatch, PolicyRoute, Problem, Route, RouteKey,
+    RouterAdvertisements, State, Urpf,
     diagnostic::{Diagnostic, Position, Reader},
+    policy_routes,
     yaml::{self, Entry, Node},
 };
 use ipnet::IpNet;
@@ -31,7 +33,7 @@ pub enum Edit {
         /// Its name.
         name: Name,
     },
-    /// `interface set NAME {up|down|mtu N|mac M|vrf V}`.
+    /// `interface set NAME {up|down|mtu N|mac M|vrf V|urpf U|mss-clamp C|router-advertisements R}`.
     InterfaceSet {
         /// Its name.
         name: Name,
@@ -85,6 +87,15 @@ pub enum Edit {
     },
     /// `nat44 ...`.
     Nat44(Nat44Edit),
+    /// `policy-route add [source P] [interface I] vrf V [position N]`: behind all others unless there is a position, from 1.
+    PolicyRouteAdd {
+        /// The rule.
+        rule: PolicyRoute,
+        /// The place that it is to have; one higher than there are rules means the end.
+        at: Option<usize>,
+    },
+    /// `policy-route remove [source P] [interface I]`.
+    PolicyRouteRemove(PolicyMatch),
 }
 
 /// What `interface set` sets.
@@ -98,6 +109,12 @@ pub enum InterfaceSetting {
     Mac(Option<Mac>),
     /// `vrf V`.
     Vrf(Name),
+    /// `router-advertisements on|off`, or the keys of a file in braces: `{interval: 30s, managed: true}`.
+    RouterAdvertisements(String),
+    /// `urpf off|strict|loose`.
+    Urpf(Urpf),
+    /// `mss-clamp off|auto|N`, in bytes.
+    MssClamp(MssClamp),
 }
 
 /// Why an edit was refused. The text says what is wrong and what would be right.
@@ -180,6 +197,8 @@ pub fn edit(config: &Config, edit: &Edit) -> Result<Config, EditError> {
             }
         }
         Edit::Nat44(edit) => next.nat44.edit(edit)?,
+        Edit::PolicyRouteAdd { rule, at } => policy_routes::add(&mut next, rule, at)?,
+        Edit::PolicyRouteRemove(packets) => policy_routes::remove(&mut next, &packets)?,
     }
     let problems = next.problems();
     if problems.is_empty() { Ok(next) } else { Err(EditError::Invalid(problems)) }
@@ -222,11 +241,7 @@ fn add_interface(
         "vlan" => sub_interface(config, &name, &node, &mut reader),
         _ => Interface::decode(&name, &node.with("driver", Node::text(driver)), &mut reader),
     };
-    let errors = reader.finish();
-    if !errors.is_empty() {
-        let text = |Diagnostic { message, hint, .. }: Diagnostic| format!("{message}; {hint}");
-        return Err(EditError::Unreadable(errors.into_iter().map(text).collect()));
-    }
+    unreadable(reader)?;
     for (name, interface, _) in decoded {
         if config.interfaces.contains_key(&name) {
             return Err(EditError::Exists(format!("interface {name} is there already; choose another name")));
@@ -234,6 +249,13 @@ fn add_interface(
         config.interfaces.insert(name, interface);
     }
     Ok(())
+}
+
+/// Refuses values that could not be read.
+fn unreadable(reader: Reader) -> Result<(), EditError> {
+    let text = |Diagnostic { message, hint, .. }: Diagnostic| format!("{message}; {hint}");
+    let errors: Vec<String> = reader.finish().into_iter().map(text).collect();
+    if errors.is_empty() { Ok(()) } else { Err(EditError::Unreadable(errors)) }
 }
 
 /// `interface add PARENT.VLAN driver vlan`: what a file says under `sub-interfaces` of the parent.
@@ -269,7 +291,10 @@ fn remove_interface(config: &mut Config, name: &Name) -> Result<(), EditError> {
         config.neighbors.keys().filter(|key| key.interface == *name).map(|key| format!("neighbor {}", key.address));
     let routes = config.routes.iter().filter(|(_, route)| named(route)).map(|(key, _)| format!("route {key}"));
     let nat44 = config.nat44.users_of(name);
-    let users: Vec<_> = subs.chain(neighbors).chain(routes).chain(nat44).collect();
+    let policy_routes = config.policy_routes.iter().map(|rule| &rule.packets);
+    let policy_routes = policy_routes.filter(|packets| packets.interface.as_ref() == Some(name));
+    let policy_routes = policy_routes.map(|packets| format!("policy-route {packets}"));
+    let users: Vec<_> = subs.chain(neighbors).chain(routes).chain(policy_routes).chain(nat44).collect();
     if !users.is_empty() {
         let (shown, more) = users.split_at(users.len().min(8));
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
@@ -283,9 +308,18 @@ fn remove_interface(config: &mut Config, name: &Name) -> Result<(), EditError> {
 fn set_interface(config: &mut Config, name: &Name, setting: InterfaceSetting) -> Result<(), EditError> {
     let interface = get(config, name)?;
     match setting {
+        InterfaceSetting::RouterAdvertisements(text) => {
+            let mut reader = Reader::default();
+            let node = yaml::value(&text, &mut reader);
+            let told = node.and_then(|node| RouterAdvertisements::decode(name, &node, &mut reader));
+            unreadable(reader)?;
+            interface.router_advertisements = told;
+        }
         InterfaceSetting::State(state) => interface.state = state,
         InterfaceSetting::Mac(mac) => interface.mac = mac,
         InterfaceSetting::Vrf(vrf) => interface.vrf = vrf,
+        InterfaceSetting::Urpf(urpf) => interface.urpf = urpf,
+        InterfaceSetting::MssClamp(clamp) => interface.mss_clamp = clamp,
         InterfaceSetting::Mtu(mtu) => {
             let old = std::mem::replace(&mut interface.mtu, mtu);
             for sub in config.interfaces.values_mut().filter(|sub| sub.parent() == Some(name) && sub.mtu == old) {

@@ -9,7 +9,10 @@ use crate::{
     keyword::keywords,
     later,
     mac::Mac,
+    mss_clamp::{self, MssClamp},
     name::Name,
+    router_advertisements::{self, RouterAdvertisements},
+    urpf::Urpf,
     validate::Check,
     yaml::{Entry, Node, Value},
 };
@@ -36,9 +39,15 @@ pub struct Interface {
     pub state: State,
     /// The VRF it belongs to.
     pub vrf: Name,
-    /// Its addresses with the length of their subnet, in the operator's order. The first is its primary address: the source of
-    /// what the router sends by itself.
+    /// Its addresses with the length of their subnet, in the operator's order. The first of each family is its primary address:
+    /// the source of what the router sends by itself. At most one is link-local; without one, it makes its own.
     pub addresses: Vec<IpNet>,
+    /// What it tells the hosts on its link by router advertisements; none: nothing, and it is no IPv6 router to them.
+    pub router_advertisements: Option<RouterAdvertisements>,
+    /// From which sources it takes packets.
+    pub urpf: Urpf,
+    /// The largest segment size of TCP connections through it.
+    pub mss_clamp: MssClamp,
 }
 
 keywords! {
@@ -54,6 +63,8 @@ keywords! {
 impl Interface {
     /// The smallest MTU: every IPv4 module must forward a datagram of 68 bytes (RFC 791 clause 3.2).
     pub const MTU_MIN: u16 = 68;
+    /// The smallest MTU with IPv6 (RFC 8200 clause 5).
+    pub const MTU_MIN_IPV6: u16 = 1280;
     /// The largest MTU.
     pub const MTU_MAX: u16 = 9216;
     /// The MTU of an interface that has none in the configuration.
@@ -68,6 +79,9 @@ impl Interface {
             state: State::Up,
             vrf: Name::default_vrf(),
             addresses: Vec::new(),
+            router_advertisements: None,
+            urpf: Urpf::Off,
+            mss_clamp: MssClamp::Off,
         }
     }
 
@@ -171,6 +185,8 @@ impl Interface {
         if let Some(vrf) = fields.scalar("vrf", reader) {
             self.vrf = vrf;
         }
+        self.urpf = fields.scalar("urpf", reader).unwrap_or(self.urpf);
+        self.mss_clamp = fields.scalar("mss-clamp", reader).unwrap_or(self.mss_clamp);
         for key in ["mtu", "vrf"] {
             if fields.has(key) {
                 reader.place(Spot::new("interfaces", name).key(key), fields.at(key));
@@ -182,6 +198,9 @@ impl Interface {
             reader.place(Spot::new("interfaces", name).key("addresses").value(i), at);
             self.addresses.push(address);
         }
+        fields.section("router-advertisements", |node| {
+            self.router_advertisements = RouterAdvertisements::decode(name, node, reader);
+        });
     }
 
     fn encode(&self, name: &Name, config: &Config) -> Node {
@@ -195,6 +214,11 @@ impl Interface {
         if !self.addresses.is_empty() {
             node = node.with("addresses", Node::list(self.addresses.iter().map(Node::text)));
         }
+        if let Some(told) = &self.router_advertisements {
+            node = node.with("router-advertisements", told.encode());
+        }
+        node = node.with_unless(&Urpf::Off, "urpf", &self.urpf);
+        node = node.with_unless(&MssClamp::Off, "mss-clamp", &self.mss_clamp);
         let subs = config.sub_interfaces(name).filter_map(|(name, sub)| match &sub.driver {
             Driver::Vlan(vlan) => Some((vlan.id, sub.encode(name, config))),
             _ => None,
@@ -225,6 +249,8 @@ pub(crate) fn check(check: &mut Check<'_>) {
             check.problem(spot("mac"), format!("{what}: mac: {mac} is no interface's address"), hint);
         }
         check.vrf(spot("vrf"), &what, &interface.vrf);
+        mss_clamp::check(check, name, interface.mss_clamp);
+        router_advertisements::check(check, name, interface);
         if let Some(parent) = interface.parent() {
             check_sub(check, name, interface, parent);
         }

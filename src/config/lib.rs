@@ -40,14 +40,18 @@ mod interfaces;
 mod keyword;
 mod later;
 mod mac;
+mod mss_clamp;
 mod name;
 mod nat44;
 mod neighbors;
 mod op;
 mod plan;
+mod policy_routes;
 mod ranges;
+mod router_advertisements;
 mod routes;
 mod units;
+mod urpf;
 mod validate;
 mod vrfs;
 mod workers;
@@ -62,6 +66,7 @@ pub use edit::{Edit, EditError, InterfaceSetting, edit};
 pub use generator::Generator;
 pub use interfaces::{Interface, State};
 pub use mac::Mac;
+pub use mss_clamp::MssClamp;
 pub use name::{DEFAULT_VRF, Name};
 pub use nat44::{
     Affinity, Backend, Exempt, External, ExternalAddress, Filtering, Mapping, MappingKey, Nat44, Nat44Edit, NatLog,
@@ -70,9 +75,12 @@ pub use nat44::{
 pub use neighbors::NeighborKey;
 pub use op::{Address, Change, Op, Setting};
 pub use plan::{Plan, plan};
+pub use policy_routes::{PolicyMatch, PolicyRoute};
 pub use ranges::{AddressRange, PortRange};
+pub use router_advertisements::{AdvertisedPrefix, DomainName, Lifetime, Preference, RouterAdvertisements};
 pub use routes::{NextHop, Route, RouteKey};
 pub use units::{ByteSize, Rate, Repeat, Time};
+pub use urpf::Urpf;
 pub use vrfs::Vrf;
 pub use workers::{WorkerMode, Workers};
 
@@ -105,6 +113,7 @@ fn decode(root: &Node, reader: &mut Reader) -> (Config, BTreeSet<Name>) {
         top.section("interfaces", |node| partial = interfaces::decode(node, &mut config, reader));
         top.section("vrfs", |node| vrfs::decode(node, &mut config, reader));
         top.section("routes", |node| routes::decode(node, &mut config, reader));
+        top.section("policy-routes", |node| policy_routes::decode(node, &mut config, reader));
         top.section("neighbors", |node| neighbors::decode(node, &mut config, reader));
         top.section("nat44", |node| config.nat44.decode(node, reader));
         top.section("api", |node| config.api = Api::decode(node, reader));
@@ -126,6 +135,8 @@ pub struct Config {
     pub vrfs: BTreeMap<Name, Vrf>,
     /// The static routes.
     pub routes: BTreeMap<RouteKey, Route>,
+    /// In which VRF packets are looked up, where it isn't that of their interface; the first that matches wins.
+    pub policy_routes: Vec<PolicyRoute>,
     /// The static neighbours and their Ethernet addresses.
     pub neighbors: BTreeMap<NeighborKey, Mac>,
     /// The translation of addresses; off by default.
@@ -148,6 +159,7 @@ impl Config {
             ("interfaces", interfaces::encode(self)),
             ("vrfs", vrfs::encode(self)),
             ("routes", routes::encode(self)),
+            ("policy-routes", policy_routes::encode(self)),
             ("neighbors", neighbors::encode(self)),
             ("nat44", self.nat44.encode()),
             ("api", self.api.encode()),

@@ -1,7 +1,7 @@
 //! `neighbors`: static entries of the neighbour table. Learned ones don't stand here.
 
 use crate::{
-    Config, Driver, Mac,
+    Config, Driver, Mac, addresses,
     decode::Fields,
     diagnostic::{Reader, Spot},
     name::Name,
@@ -18,7 +18,7 @@ use std::{
 pub struct NeighborKey {
     /// The interface it is on.
     pub interface: Name,
-    /// Its address, within a subnet of the interface.
+    /// Its address, within a subnet of the interface, or link-local.
     pub address: IpAddr,
 }
 
@@ -66,8 +66,7 @@ pub(crate) fn check(check: &mut Check<'_>) {
             let hint = "expected one of a single station: the first byte even, not all zeroes";
             check.problem(spot().key("mac"), format!("{what}: mac: {mac} is no host's address"), hint);
         }
-        if !check.family(spot(), &what, key.address) || !check.interface(spot().key("interface"), &what, &key.interface)
-        {
+        if !check.interface(spot().key("interface"), &what, &key.interface) {
             continue;
         }
         let Some(interface) = config.interfaces.get(&key.interface) else { continue };
@@ -77,6 +76,14 @@ pub(crate) fn check(check: &mut Check<'_>) {
         if interface.driver == Driver::Loopback {
             let message = format!("{what}: {} is a loopback and has no neighbors", key.interface);
             check.problem(spot().key("interface"), message, "expected an interface with a wire");
+        } else if let Some(address) = addresses::link_local(key.address) {
+            if interface.has_link_local(address) {
+                let message = format!("{what}: this is interface {}'s own address", key.interface);
+                check.problem(spot(), message, "expected the address of another host");
+            } else if !interface.uses_ipv6() {
+                let message = format!("{what}: interface {} has no IPv6", key.interface);
+                check.problem(spot(), message, "give the interface an IPv6 address");
+            }
         } else if !interface.addresses.iter().any(|net| net.contains(&key.address)) {
             let message = format!("{what}: in no subnet of interface {}", key.interface);
             let subnets: Vec<_> = interface.addresses.iter().map(|net| net.trunc().to_string()).collect();

@@ -1,8 +1,8 @@
 //! One step of a plan: what it changes, how it reads, how it is applied to a [`Config`] and how it is undone.
 
 use crate::{
-    Api, Buffers, Config, DEFAULT_VRF, Driver, Interface, Mac, Name, Nat44, NeighborKey, Route, RouteKey, State, Vrf,
-    Workers,
+    Api, Buffers, Config, DEFAULT_VRF, Driver, Interface, Mac, MssClamp, Name, Nat44, NeighborKey, PolicyRoute, Route,
+    RouteKey, RouterAdvertisements, State, Urpf, Vrf, Workers, policy_routes,
 };
 use ipnet::IpNet;
 use std::fmt;
@@ -104,6 +104,8 @@ pub enum Op {
     },
     /// Another translation of addresses, as a whole. The interfaces and VRFs that it names exist before and after.
     Nat44Set(Box<Change<Nat44>>),
+    /// Other policy routes, as a whole. The interfaces and VRFs that they name exist before and after.
+    PolicyRoutesSet(Change<Vec<PolicyRoute>>),
 }
 
 /// An attribute that changes while an interface runs. Any other change of an interface makes it anew.
@@ -117,6 +119,12 @@ pub enum Setting {
     State(Change<State>),
     /// The VRF. The interface has no addresses, neighbours or routes that name it while this is applied.
     Vrf(Change<Name>),
+    /// What it tells the hosts on its link; none: nothing.
+    RouterAdvertisements(Box<Change<Option<RouterAdvertisements>>>),
+    /// The sources that it takes packets from.
+    Urpf(Change<Urpf>),
+    /// The largest segment size of TCP connections through it.
+    MssClamp(Change<MssClamp>),
 }
 
 /// An address of an interface and its place among the interface's addresses.
@@ -156,6 +164,7 @@ impl Op {
             Self::NeighborReplace { key, change } => Self::NeighborReplace { key, change: change.inverse() },
             Self::NeighborRemove { key, mac } => Self::NeighborAdd { key, mac },
             Self::Nat44Set(change) => Self::Nat44Set(Box::new(change.inverse())),
+            Self::PolicyRoutesSet(change) => Self::PolicyRoutesSet(change.inverse()),
         }
     }
 
@@ -194,6 +203,7 @@ impl Op {
             Self::NeighborReplace { key, change } => drop(config.neighbors.insert(key.clone(), change.to)),
             Self::NeighborRemove { key, .. } => drop(config.neighbors.remove(key)),
             Self::Nat44Set(change) => config.nat44 = change.to.clone(),
+            Self::PolicyRoutesSet(change) => config.policy_routes = change.to.clone(),
         }
     }
 }
@@ -205,6 +215,9 @@ impl Setting {
             Self::Mac(change) => Self::Mac(change.inverse()),
             Self::State(change) => Self::State(change.inverse()),
             Self::Vrf(change) => Self::Vrf(change.inverse()),
+            Self::RouterAdvertisements(change) => Self::RouterAdvertisements(Box::new(change.inverse())),
+            Self::Urpf(change) => Self::Urpf(change.inverse()),
+            Self::MssClamp(change) => Self::MssClamp(change.inverse()),
         }
     }
 
@@ -214,6 +227,9 @@ impl Setting {
             Self::Mac(change) => interface.mac = change.to,
             Self::State(change) => interface.state = change.to,
             Self::Vrf(change) => interface.vrf = change.to.clone(),
+            Self::RouterAdvertisements(change) => interface.router_advertisements = change.to.clone(),
+            Self::Urpf(change) => interface.urpf = change.to,
+            Self::MssClamp(change) => interface.mss_clamp = change.to,
         }
     }
 }
@@ -232,6 +248,14 @@ impl fmt::Display for Setting {
             Self::Mac(Change { from, to }) => write!(f, "mac {} -> {}", mac(*from), mac(*to)),
             Self::State(change) => write!(f, "state {change}"),
             Self::Vrf(change) => write!(f, "vrf {change}"),
+            Self::RouterAdvertisements(change) => {
+                let word = |told: &Option<RouterAdvertisements>| {
+                    told.as_ref().map_or("off".to_owned(), RouterAdvertisements::to_string)
+                };
+                write!(f, "router-advertisements {} -> {}", word(&change.from), word(&change.to))
+            }
+            Self::Urpf(change) => write!(f, "urpf {change}"),
+            Self::MssClamp(change) => write!(f, "mss-clamp {change}"),
         }
     }
 }
@@ -242,8 +266,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// One line, as in a diff: `+` for what comes, `-` for what goes, `~` for what changes. [`Op::Nat44Set`] has a line for each thing
-/// that is different.
+/// One line, as in a diff: `+` for what comes, `-` for what goes, `~` for what changes. [`Op::Nat44Set`] and
+/// [`Op::PolicyRoutesSet`] have a line for each thing that is different.
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -264,6 +288,7 @@ impl fmt::Display for Op {
             Self::NeighborReplace { key, change } => write!(f, "~ neighbor {key}: mac {change}"),
             Self::NeighborRemove { key, mac } => write!(f, "- neighbor {key} mac {mac}"),
             Self::Nat44Set(change) => write!(f, "{change}"),
+            Self::PolicyRoutesSet(change) => f.write_str(&policy_routes::changed(change)),
         }
     }
 }
@@ -281,7 +306,14 @@ impl fmt::Display for Interface {
         if self.state == State::Down {
             write!(f, " down")?;
         }
-        f.write_str(&in_vrf(&self.vrf))
+        f.write_str(&in_vrf(&self.vrf))?;
+        if self.urpf != Urpf::Off {
+            write!(f, " urpf {}", self.urpf)?;
+        }
+        if self.mss_clamp != MssClamp::Off {
+            write!(f, " mss-clamp {}", self.mss_clamp)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The way from one configuration to another: a pure function that gives ordered steps.
 //!
-//! First goes what must go, dependents before what they depend on: routes, neighbours, translation, addresses, interfaces. Then interfaces that
+//! First goes what must go, dependents before what they depend on: routes, policy routes, neighbours, translation, addresses, interfaces. Then interfaces that
 //! stay are changed, then comes what is new, in the reverse order. No step leaves a route, neighbour or sub-interface that refers
 //! to an interface which isn't there (or is in another VRF), or an interface in a VRF that isn't there.
 //!
@@ -8,7 +8,7 @@
 //! interface that changes its VRF stays, but its addresses, its neighbours and the routes that name it go before and come after.
 
 use crate::{
-    Config, Interface, Name, Nat44, NextHop,
+    Config, Interface, Name, Nat44, NextHop, PolicyRoute, Route,
     op::{Address, Change, Op, Setting},
 };
 use std::{collections::BTreeSet, fmt};
@@ -118,9 +118,14 @@ impl Difference<'_> {
 
     fn prune(&self, ops: &mut Vec<Op>) {
         for (key, route) in &self.running.routes {
-            if !self.wanted.routes.contains_key(key) || self.fate.touches(route.hops()) {
+            if !self.wanted.routes.contains_key(key) || self.goes_before(route) {
                 ops.push(Op::RouteRemove { key: key.clone(), route: route.clone() });
             }
+        }
+        // Packets that a rule is about stay in the VRF of their interface while what the rule names is worked on.
+        let spared = self.spared_policy_routes();
+        if spared != self.running.policy_routes {
+            ops.push(Op::PolicyRoutesSet(Change { from: self.running.policy_routes.clone(), to: spared }));
         }
         for (key, mac) in &self.running.neighbors {
             if !self.wanted.neighbors.contains_key(key) || self.fate.touched(&key.interface) {
@@ -149,9 +154,23 @@ impl Difference<'_> {
         }
     }
 
+    /// Whether a route can't stay as it is until its turn comes: it names an interface that is worked on, or a VRF that goes.
+    fn goes_before(&self, route: &Route) -> bool {
+        self.fate.touches(route.hops()) || route.next_vrf().is_some_and(|vrf| !self.wanted.has_vrf(vrf))
+    }
+
     /// The running translation without what names an interface or a VRF that goes or is worked on.
     fn spared_nat44(&self) -> Nat44 {
         self.running.nat44.only(|interface| !self.fate.touched(interface), |vrf| self.wanted.has_vrf(vrf))
+    }
+
+    /// The running policy routes that name no interface and no VRF that goes.
+    fn spared_policy_routes(&self) -> Vec<PolicyRoute> {
+        let stays = |rule: &&PolicyRoute| {
+            self.wanted.has_vrf(&rule.vrf)
+                && !rule.packets.interface.as_ref().is_some_and(|name| self.fate.removed.contains(name))
+        };
+        self.running.policy_routes.iter().filter(stays).cloned().collect()
     }
 
     /// The addresses of a running interface that stay: those that already stand in the wanted order, so that the rest can be
@@ -188,6 +207,16 @@ impl Difference<'_> {
             if new.state != old.state {
                 ops.push(set(Setting::State(Change { from: old.state, to: new.state })));
             }
+            if new.router_advertisements != old.router_advertisements {
+                let (from, to) = (old.router_advertisements.clone(), new.router_advertisements.clone());
+                ops.push(set(Setting::RouterAdvertisements(Box::new(Change { from, to }))));
+            }
+            if new.urpf != old.urpf {
+                ops.push(set(Setting::Urpf(Change { from: old.urpf, to: new.urpf })));
+            }
+            if new.mss_clamp != old.mss_clamp {
+                ops.push(set(Setting::MssClamp(Change { from: old.mss_clamp, to: new.mss_clamp })));
+            }
         }
         ops.extend(shrink.into_iter().rev().chain(grow));
         for name in self.running.vrfs.keys().filter(|name| !self.wanted.vrfs.contains_key(*name)) {
@@ -223,7 +252,7 @@ impl Difference<'_> {
             ops.push(Op::Nat44Set(Box::new(Change { from: spared, to: wanted.nat44.clone() })));
         }
         for (key, route) in &wanted.routes {
-            match running.routes.get(key).filter(|old| !fate.touches(old.hops())) {
+            match running.routes.get(key).filter(|old| !self.goes_before(old)) {
                 None => ops.push(Op::RouteAdd { key: key.clone(), route: route.clone() }),
                 Some(old) if old != route => {
                     let change = Change { from: old.clone(), to: route.clone() };
@@ -231,6 +260,11 @@ impl Difference<'_> {
                 }
                 Some(_) => {}
             }
+        }
+        // Behind the routes that they lead to.
+        let spared = self.spared_policy_routes();
+        if spared != wanted.policy_routes {
+            ops.push(Op::PolicyRoutesSet(Change { from: spared, to: wanted.policy_routes.clone() }));
         }
     }
 }

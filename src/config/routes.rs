@@ -1,7 +1,7 @@
 //! `routes`: the static routes. Connected routes come from the addresses of interfaces and don't stand here.
 
 use crate::{
-    Config,
+    Config, addresses,
     decode::{Fields, Scalar},
     diagnostic::{Position, Reader, Spot},
     keyword::keywords,
@@ -29,11 +29,13 @@ pub struct RouteKey {
 pub enum Route {
     /// They go to one of these next hops; 1 to [`Route::MAX_HOPS`], sorted, all different.
     Via(Vec<NextHop>),
+    /// They are looked up once more, in this VRF's table: its routes leak into the one that has this route.
+    NextVrf(Name),
     /// They are dropped without a word.
     Blackhole,
-    /// They are dropped; the sender gets ICMP host unreachable (type 3 code 1).
+    /// They are dropped; the sender gets ICMP host unreachable (type 3 code 1; ICMPv6 type 1 code 0).
     Unreachable,
-    /// They are dropped; the sender gets ICMP administratively prohibited (type 3 code 13).
+    /// They are dropped; the sender gets ICMP administratively prohibited (type 3 code 13; ICMPv6 type 1 code 1).
     Prohibit,
 }
 
@@ -62,7 +64,8 @@ impl Kind {
 /// One way that a route leads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NextHop {
-    /// The next router. Without `interface` it is looked up in the route's VRF: on a connected subnet, or by another route.
+    /// The next router, of the prefix's address family. Without `interface` it is looked up in the route's VRF: on a connected
+    /// subnet, or by another route. A link-local one needs `interface`.
     pub gateway: IpAddr,
     /// The interface it is on, of the route's VRF or of another one.
     pub interface: Option<Name>,
@@ -80,21 +83,30 @@ impl Route {
         Self::Via(hops)
     }
 
-    /// The word of its `type` in the configuration; `via` for one with next hops.
+    /// The word of its `type` in the configuration; `via` for one with next hops, `next-vrf` for one into another VRF.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Via(_) => "via",
+            Self::NextVrf(_) => "next-vrf",
             Self::Blackhole => Kind::Blackhole.as_str(),
             Self::Unreachable => Kind::Unreachable.as_str(),
             Self::Prohibit => Kind::Prohibit.as_str(),
         }
     }
 
-    /// Its next hops; none for a route that drops.
+    /// Its next hops; none for a route that drops or leads into another VRF.
     pub fn hops(&self) -> &[NextHop] {
         match self {
             Self::Via(hops) => hops,
             _ => &[],
+        }
+    }
+
+    /// The VRF that it leads into.
+    pub const fn next_vrf(&self) -> Option<&Name> {
+        match self {
+            Self::NextVrf(vrf) => Some(vrf),
+            _ => None,
         }
     }
 }
@@ -134,24 +146,29 @@ fn decode_one(node: &Node, reader: &mut Reader) -> Option<(RouteKey, Route, Posi
     let key = prefix.zip(vrf).map(|(prefix, vrf)| RouteKey { vrf, prefix });
     let kind = fields.scalar::<Kind>("type", reader);
     let via = fields.entry("via");
-    let route = match (via, kind) {
-        (Some(via), None) if !fields.has("type") => decode_hops(&via.value, key.as_ref(), &fields.name("via"), reader),
-        (None, Some(kind)) => Some(kind.route()),
-        (Some(_), _) => {
-            reader.error(fields.at("type"), format!("{} beside `via`", fields.name("type")), "expected one of the two");
+    let next_vrf = fields.scalar("next-vrf", reader).map(Route::NextVrf);
+    let ways: Vec<&str> = ["via", "next-vrf", "type"].into_iter().filter(|way| fields.has(way)).collect();
+    let route = match (ways.as_slice(), via) {
+        (["via"], Some(via)) => decode_hops(&via.value, key.as_ref(), &fields.name("via"), reader),
+        (["next-vrf"], _) => next_vrf,
+        (["type"], _) => kind.map(Kind::route),
+        ([first, .., last], _) => {
+            let message = format!("{} beside `{first}`", fields.name(last));
+            reader.error(fields.at(last), message, "expected one of the two");
             None
         }
-        (None, None) if fields.has("type") => None,
-        (None, None) => {
-            let hint = "expected `via` with a gateway, or `type` with blackhole, unreachable or prohibit";
+        _ => {
+            let hint = "expected `via` with a gateway, `next-vrf` with a VRF, or `type` with blackhole, unreachable or prohibit";
             reader.error(node.at, format!("{} leads nowhere", fields.what()), hint);
             None
         }
     };
     if let Some(key) = &key {
         reader.place(Spot::new("routes", key), at);
-        if fields.has("vrf") {
-            reader.place(Spot::new("routes", key).key("vrf"), fields.at("vrf"));
+        for name in ["vrf", "next-vrf"] {
+            if fields.has(name) {
+                reader.place(Spot::new("routes", key).key(name), fields.at(name));
+            }
         }
     }
     fields.close(reader);
@@ -201,6 +218,7 @@ pub(crate) fn encode(config: &Config) -> Node {
                 [only] if *only == NextHop::new(only.gateway) => node.with("via", Node::text(only.gateway)),
                 hops => node.with("via", Node::list(hops.iter().map(NextHop::encode))),
             },
+            Route::NextVrf(vrf) => node.with("next-vrf", Node::text(vrf)),
             drops => node.with("type", Node::text(drops.kind())),
         }
     }))
@@ -229,15 +247,18 @@ pub(crate) fn check(check: &mut Check<'_>) {
         let RouteKey { vrf, prefix } = key;
         let spot = || Spot::new("routes", key);
         let what = format!("route {key}");
-        if !check.family(spot(), &what, prefix.addr()) {
-            continue;
-        }
         check.vrf(spot().key("vrf"), &what, vrf);
         if *prefix != prefix.trunc() {
             check.problem(
                 spot(),
                 format!("{what}: bits are set behind the prefix length"),
                 format!("expected {}", prefix.trunc()),
+            );
+        } else if let Some(whose) = addresses::never_routed(*prefix) {
+            check.problem(
+                spot(),
+                format!("{what}: these are {whose}"),
+                "remove the route: no packet to them is forwarded",
             );
         } else if let Some(owner) = check.subnets.connected(vrf, *prefix) {
             let hint = "remove the route: the interface's address makes a connected route";
@@ -247,8 +268,14 @@ pub(crate) fn check(check: &mut Check<'_>) {
         {
             check.problem(spot(), format!("{what}: this is interface {owner}'s own address"), "remove the route");
         }
-        if let Route::Via(hops) = route {
-            check_hops(check, key, hops);
+        match route {
+            Route::Via(hops) => check_hops(check, key, hops),
+            Route::NextVrf(next) if next == vrf => {
+                let message = format!("{what}: next-vrf: this is the route's own VRF");
+                check.problem(spot().key("next-vrf"), message, "expected the name of another VRF");
+            }
+            Route::NextVrf(next) => check.vrf(spot().key("next-vrf"), &format!("{what}: next-vrf"), next),
+            Route::Blackhole | Route::Unreachable | Route::Prohibit => {}
         }
     }
 }
@@ -261,7 +288,10 @@ fn check_hops(check: &mut Check<'_>, key: &RouteKey, hops: &[NextHop]) {
     for (i, hop) in hops.iter().enumerate() {
         let spot = || hop.spot(key);
         let what = format!("route {key}: via {}", hop.gateway);
-        if !check.family(spot(), &what, hop.gateway) {
+        if hop.gateway.is_ipv4() != key.prefix.addr().is_ipv4() {
+            let family = if key.prefix.addr().is_ipv4() { "IPv4" } else { "IPv6" };
+            let message = format!("{what}: another address family");
+            check.problem(spot(), message, format!("expected an {family} address, as the prefix is one"));
             continue;
         }
         if !(1..=NextHop::MAX_WEIGHT).contains(&hop.weight) {
@@ -274,9 +304,18 @@ fn check_hops(check: &mut Check<'_>, key: &RouteKey, hops: &[NextHop]) {
             check.problem(spot(), format!("{what}: stands here twice"), "give it a larger `weight` instead");
         }
         // A route may leave its VRF by an interface of another one: the gateway is there.
-        let vrf =
-            hop.interface.as_ref().and_then(|name| check.config.interfaces.get(name)).map_or(&key.vrf, |i| &i.vrf);
-        if let Some(owner) = check.subnets.owner(vrf, hop.gateway) {
+        let interface = hop.interface.as_ref().and_then(|name| check.config.interfaces.get_key_value(name));
+        let vrf = interface.map_or(&key.vrf, |(_, interface)| &interface.vrf);
+        let own = match addresses::link_local(hop.gateway) {
+            Some(_) if hop.interface.is_none() => {
+                let hint = "add `interface`: a link-local address says nothing without it";
+                check.problem(spot(), format!("{what}: no interface"), hint);
+                continue;
+            }
+            Some(address) => interface.filter(|(_, i)| i.has_link_local(address)).map(|(name, _)| name),
+            None => check.subnets.owner(vrf, hop.gateway),
+        };
+        if let Some(owner) = own {
             let message = format!("{what}: this is interface {owner}'s own address");
             check.problem(spot(), message, "expected the address of the next router");
         } else if let Some(wrong) = check.subnets.unusable(vrf, hop.gateway) {

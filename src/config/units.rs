@@ -34,6 +34,16 @@ impl Repeat {
     pub const ONCE: Self = Self::Times(NonZeroU32::MIN);
 }
 
+impl Time {
+    /// No time.
+    pub const ZERO: Self = Self(Duration::ZERO);
+
+    /// So many seconds.
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+}
+
 const SIZES: &[(&str, u64)] = &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1), ("", 1)];
 const TIMES_MS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const RATES: &[(&str, u64)] = &[("Gpps", 1_000_000_000), ("Mpps", 1_000_000), ("kpps", 1000), ("pps", 1)];

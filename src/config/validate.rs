@@ -4,9 +4,9 @@ use crate::{
     Buffers, Config, DEFAULT_VRF, Name, Workers, addresses,
     addresses::Subnets,
     diagnostic::{Problem, Spot},
-    interfaces, nat44, neighbors, routes,
+    interfaces, nat44, neighbors, policy_routes, routes,
 };
-use std::{collections::BTreeSet, net::IpAddr};
+use std::collections::BTreeSet;
 
 /// A check in progress.
 pub(crate) struct Check<'c> {
@@ -50,14 +50,6 @@ impl Check<'_> {
         }
         exists
     }
-
-    /// Refuses an address of the family that this version doesn't forward. Whether it is fine.
-    pub fn family(&mut self, spot: Spot, what: &str, address: IpAddr) -> bool {
-        if address.is_ipv6() {
-            self.problem(spot, format!("{what}: IPv6 is not supported yet"), "expected an IPv4 address");
-        }
-        address.is_ipv4()
-    }
 }
 
 /// All rules that a configuration breaks.
@@ -68,6 +60,7 @@ pub(crate) fn check(config: &Config, partial: &BTreeSet<Name>) -> Vec<Problem> {
     interfaces::check(&mut check);
     addresses::check(&mut check);
     routes::check(&mut check);
+    policy_routes::check(&mut check);
     neighbors::check(&mut check);
     nat44::check(&mut check);
     check.problems

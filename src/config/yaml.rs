@@ -5,7 +5,7 @@ mod read;
 mod write;
 
 pub(crate) use read::read;
-pub(crate) use write::write;
+pub(crate) use write::{flow, write};
 
 use crate::diagnostic::{Position, Reader};
 

@@ -61,13 +61,17 @@ fn owner<'c>(check: &Check<'c>, address: Ipv4Addr) -> Option<&'c str> {
 
 /// The address that an external address stands for now.
 fn resolve(config: &Config, address: &ExternalAddress) -> Option<Ipv4Addr> {
-    let first = |net: &IpNet| match net {
-        IpNet::V4(net) => Some(net.addr()),
-        IpNet::V6(_) => None,
-    };
     match address {
         ExternalAddress::Ip(address) => Some(*address),
-        ExternalAddress::Interface(name) => config.interfaces.get(name)?.addresses.iter().find_map(first),
+        ExternalAddress::Interface(name) => config.interfaces.get(name)?.addresses.iter().find_map(ipv4),
+    }
+}
+
+/// The address, if it is one that this translation knows.
+fn ipv4(net: &IpNet) -> Option<Ipv4Addr> {
+    match net {
+        IpNet::V4(net) => Some(net.addr()),
+        IpNet::V6(_) => None,
     }
 }
 
@@ -78,9 +82,9 @@ fn interfaces(check: &mut Check<'_>, nat: &Nat44) {
         }
     }
     // What comes back is told apart by its external address, so that this must mean one interface's VRF.
-    let mut seen: HashMap<IpAddr, (&str, &str)> = HashMap::new();
+    let mut seen: HashMap<Ipv4Addr, (&str, &str)> = HashMap::new();
     for (name, interface) in nat.outside.iter().filter_map(|name| check.config.interfaces.get_key_value(name)) {
-        for address in interface.addresses.iter().map(IpNet::addr) {
+        for address in interface.addresses.iter().filter_map(ipv4) {
             let (other, vrf) = *seen.entry(address).or_insert((name.as_str(), interface.vrf.as_str()));
             if vrf != interface.vrf.as_str() {
                 let message = format!("nat44: outside: {name} has {address}, as {other} has in VRF {vrf}");

@@ -27,7 +27,8 @@ fn unbearable(config: &Config) -> Result<(), String> {
             return Err(format!("{name} shares its device"));
         }
         for address in &interface.addresses {
-            if !addresses.insert((&interface.vrf, address.addr())) {
+            let link_local = address.to_string().starts_with("fe80:");
+            if !link_local && !addresses.insert((&interface.vrf, address.addr())) {
                 return Err(format!("{name} shares {address}"));
             }
         }
@@ -35,6 +36,9 @@ fn unbearable(config: &Config) -> Result<(), String> {
     for (key, route) in &config.routes {
         if !config.has_vrf(&key.vrf) {
             return Err(format!("the VRF of route {key} isn't there"));
+        }
+        if route.next_vrf().is_some_and(|vrf| !config.has_vrf(vrf)) {
+            return Err(format!("the VRF that route {key} leads into isn't there"));
         }
         for interface in route.hops().iter().filter_map(|hop| hop.interface.as_ref()) {
             if !config.interfaces.contains_key(interface) {
@@ -88,6 +92,7 @@ fn fits(op: &Op, config: &Config) -> bool {
         Op::BuffersSet(change) => config.buffers == change.from && op.restart_required(),
         Op::ApiSet(change) => config.api == change.from && !op.restart_required(),
         Op::Nat44Set(change) => config.nat44 == change.from && change.from != change.to,
+        Op::PolicyRoutesSet(change) => config.policy_routes == change.from && change.from != change.to,
     }
 }
 
@@ -154,11 +159,14 @@ fn the_configurations_are_worth_testing() {
     let mut made = || config().new_tree(&mut runner).unwrap().current();
     let (mut subs, mut routes, mut neighbors, mut vrfs, mut replaced, mut moved, mut recreated) = (0, 0, 0, 0, 0, 0, 0);
     let (mut mappings, mut followed, mut translations, mut pruned) = (0, 0, 0, 0);
+    let (mut ipv6, mut leaks, mut told) = (0, 0, 0);
     for _ in 0..500 {
         let (a, b) = (made(), made());
         subs += a.interfaces.values().filter(|i| matches!(i.driver, Driver::Vlan(_))).count();
         routes += a.routes.values().flat_map(|r| r.hops()).filter(|hop| hop.interface.is_some()).count();
         neighbors += a.neighbors.len();
+        ipv6 += a.routes.keys().filter(|key| key.prefix.addr().is_ipv6()).count();
+        leaks += a.routes.values().filter(|route| route.next_vrf().is_some()).count();
         vrfs += a.interfaces.values().filter(|i| i.vrf != DEFAULT_VRF).count();
         mappings += a.nat44.mappings.len();
         followed += a.nat44.mappings.keys().filter(|key| key.external.address.interface().is_some()).count();
@@ -170,6 +178,7 @@ fn the_configurations_are_worth_testing() {
             match op {
                 Op::RouteReplace { .. } => replaced += 1,
                 Op::InterfaceSet { setting: Setting::Vrf(_), .. } => moved += 1,
+                Op::InterfaceSet { setting: Setting::RouterAdvertisements(_), .. } => told += 1,
                 Op::InterfaceCreate { name, .. } if a.interfaces.contains_key(&name) => recreated += 1,
                 _ => {}
             }
@@ -183,6 +192,9 @@ fn the_configurations_are_worth_testing() {
         ("routes replaced", replaced),
         ("interfaces moved", moved),
         ("interfaces made anew", recreated),
+        ("IPv6 routes", ipv6),
+        ("routes into another VRF", leaks),
+        ("changed router advertisements", told),
         ("static mappings", mappings),
         ("static mappings by an interface", followed),
         ("changed translations", translations),
@@ -226,4 +238,16 @@ fn addresses_keep_their_order() {
 fn the_order_of_next_hops_means_nothing() {
     let with = |hops| parse(&format!("routes: [{{to: 10.0.0.0/8, via: [{hops}]}}]"), "").unwrap();
     assert_eq!(with("192.0.2.1, 192.0.2.9, 192.0.2.5"), with("192.0.2.9, 192.0.2.5, 192.0.2.1"));
+}
+
+#[test]
+fn a_vrf_goes_after_the_routes_into_it_and_comes_before_them() {
+    let with = |vrfs: &str, route: &str| {
+        parse(&format!("vrfs: {{{vrfs}}}\nroutes: [{{to: 10.0.0.0/8, {route}}}]"), "").unwrap()
+    };
+    let (a, b) = (with("red: {}", "next-vrf: red"), with("blue: {}", "next-vrf: blue"));
+    let steps = "- route 10.0.0.0/8 next-vrf red\n+ vrf blue\n- vrf red\n+ route 10.0.0.0/8 next-vrf blue\n";
+    assert_eq!(plan(&a, &b).to_string(), steps);
+    let both = with("red: {}, blue: {}", "next-vrf: blue");
+    assert_eq!(plan(&a, &both).to_string(), "+ vrf blue\n~ route 10.0.0.0/8: next-vrf red -> next-vrf blue\n");
 }

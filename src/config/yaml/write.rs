@@ -35,7 +35,7 @@ fn block(node: &Node, depth: usize, out: &mut String) {
 }
 
 /// A value on one line.
-fn flow(node: &Node) -> String {
+pub(crate) fn flow(node: &Node) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
         Value::Text(text) => scalar(text),

@@ -14,7 +14,7 @@ enum Piece {
     Buffers(Buffers),
     Api(Api),
     Vrf(Name),
-    Interface(Name, Interface),
+    Interface(Name, Box<Interface>),
     Address(Name, usize, &'static str),
     Route(RouteKey, Route),
     Neighbor(NeighborKey, Mac),
@@ -33,9 +33,15 @@ const ADDRESSES: &[&str] = &[
     "10.9.9.9/32",
     "10.0.4.1/24",
     "10.0.0.3/16",
+    "2001:db8:1::1/64",
+    "2001:db8:1::2/64",
+    "2001:db8:2::/127",
+    "fe80::1/64",
 ];
-const PREFIXES: &[&str] = &["0.0.0.0/0", "192.0.2.0/24", "192.0.2.128/25", "198.51.100.7/32", "10.0.0.0/8"];
+const PREFIXES: &[&str] =
+    &["0.0.0.0/0", "192.0.2.0/24", "192.0.2.128/25", "198.51.100.7/32", "10.0.0.0/8", "::/0", "2001:db8:3::/48"];
 const GATEWAYS: &[&str] = &["10.0.0.9", "10.0.1.9", "10.0.2.9", "10.0.3.1", "192.0.2.200"];
+const GATEWAYS_IPV6: &[&str] = &["2001:db8:1::9", "2001:db8:2::1", "fe80::9", "2001:db8:9::9"];
 
 fn name(from: &'static [&'static str]) -> impl Strategy<Value = Name> {
     select(from).prop_map(|text| Name::new(text).unwrap())
@@ -104,34 +110,94 @@ fn driver() -> impl Strategy<Value = Driver> {
     ]
 }
 
+fn router_advertisements() -> impl Strategy<Value = RouterAdvertisements> {
+    let lifetime = || prop_oneof![(0..9999u32).prop_map(Lifetime), Just(Lifetime::FOREVER)];
+    let prefix = (0..3u8, 63..65u8, lifetime(), lifetime(), any::<bool>(), any::<bool>());
+    let prefix = prefix.prop_map(|(n, length, a, b, on_link, autonomous)| AdvertisedPrefix {
+        valid_lifetime: a.max(b),
+        preferred_lifetime: a.min(b),
+        on_link,
+        autonomous: autonomous && length == 64,
+        ..AdvertisedPrefix::new(format!("2001:db8:{n}::/{length}").parse().unwrap())
+    });
+    let times = (4..1801u64, 0..4u64, 0..3_600_000u64, 0..9u64);
+    let numbers = (option::of(select(&[1280, 1400][..])), select(&[0, 32, 64, 255][..]), select(Preference::ALL));
+    let lists = (
+        option::of(vec(prefix, 0..3)),
+        vec(select(&["fe80::1", "2001:db8::53"][..]), 0..2),
+        vec("[a-z]{1,9}(\\.[a-z]{1,9})?", 0..2),
+    );
+    (times, any::<(bool, bool)>(), numbers, lists).prop_map(
+        |(
+            (interval, times, reachable, retransmit),
+            (managed, other_config),
+            (mtu, hop_limit, preference),
+            (prefixes, dns, search),
+        )| {
+            let ms = |ms| Time(std::time::Duration::from_millis(ms));
+            RouterAdvertisements {
+                interval: Time::seconds(interval),
+                lifetime: Time::seconds(interval * times),
+                managed,
+                other_config,
+                mtu,
+                hop_limit,
+                reachable_time: ms(reachable),
+                retransmit_timer: ms(retransmit * 500),
+                preference,
+                prefixes,
+                dns: dns.iter().map(|text| text.parse().unwrap()).collect(),
+                search: search.iter().map(|text| text.parse().unwrap()).collect(),
+            }
+        },
+    )
+}
+
 fn interface() -> impl Strategy<Value = Piece> {
     let mtu = || select(&[1400, 1500, 9000][..]);
-    let common = || (mtu(), select(State::ALL), name(VRFS));
+    let common = || (mtu(), select(State::ALL), name(VRFS), option::of(router_advertisements()));
     // Most have the driver that goes with their name, so that the same interface stands in two configurations.
     let driver = prop_oneof![2 => Just(None), 1 => driver().prop_map(Some)];
     let whole = (name(INTERFACES), driver, option::of(mac()), common());
-    let whole = whole.prop_map(|(name, driver, mac, (mtu, state, vrf))| {
+    let whole = whole.prop_map(|(name, driver, mac, (mtu, state, vrf, router_advertisements))| {
         let own = || Driver::Tap(Tap { device: format!("tap-{name}"), queues: 1 });
         let driver = driver.unwrap_or_else(own);
-        Piece::Interface(name, Interface { mtu, mac, state, vrf, ..Interface::new(driver) })
+        Piece::Interface(
+            name,
+            Box::new(Interface { mtu, mac, state, vrf, router_advertisements, ..Interface::new(driver) }),
+        )
     });
-    let sub = (name(&["a", "b"]), 1..3u16, common()).prop_map(|(parent, id, (mtu, state, vrf))| {
-        let name = Name::new(&format!("{parent}.{id}")).unwrap();
-        let driver = Driver::Vlan(Vlan { parent, id });
-        Piece::Interface(name, Interface { mtu, state, vrf, ..Interface::new(driver) })
-    });
+    let sub =
+        (name(&["a", "b"]), 1..3u16, common()).prop_map(|(parent, id, (mtu, state, vrf, router_advertisements))| {
+            let name = Name::new(&format!("{parent}.{id}")).unwrap();
+            let driver = Driver::Vlan(Vlan { parent, id });
+            Piece::Interface(
+                name,
+                Box::new(Interface { mtu, state, vrf, router_advertisements, ..Interface::new(driver) }),
+            )
+        });
     prop_oneof![2 => whole, 1 => sub]
 }
 
 fn route() -> impl Strategy<Value = Piece> {
-    let hop = (select(GATEWAYS), option::of(name(ALL_INTERFACES)), 1..3u16)
-        .prop_map(|(gateway, interface, weight)| NextHop { gateway: gateway.parse().unwrap(), interface, weight });
-    let route = prop_oneof![
-        6 => vec(hop, 1..3).prop_map(Route::via),
-        1 => select(vec![Route::Blackhole, Route::Unreachable, Route::Prohibit]),
-    ];
-    (name(VRFS), select(PREFIXES), route)
-        .prop_map(|(vrf, prefix, route)| Piece::Route(RouteKey { vrf, prefix: prefix.parse().unwrap() }, route))
+    let hop = (0..GATEWAYS.len(), option::of(name(ALL_INTERFACES)), 1..3u16);
+    let drops = select(vec![Route::Blackhole, Route::Unreachable, Route::Prohibit]);
+    let (hops, leak) = (vec(hop, 1..3), option::weighted(0.2, name(VRFS)));
+    (name(VRFS), select(PREFIXES), hops, leak, option::weighted(0.15, drops)).prop_map(
+        |(vrf, prefix, hops, leak, drops)| {
+            let prefix: ipnet::IpNet = prefix.parse().unwrap();
+            // A gateway of the other family would be refused, and so few routes would be there.
+            let gateways = if prefix.addr().is_ipv4() { GATEWAYS } else { GATEWAYS_IPV6 };
+            let via = |(n, interface, weight): (usize, _, _)| NextHop {
+                gateway: gateways[n % gateways.len()].parse().unwrap(),
+                interface,
+                weight,
+            };
+            let via = || Route::via(hops.into_iter().map(via).collect());
+            let route = drops.or(leak.map(Route::NextVrf)).unwrap_or_else(via);
+            Piece::Route(RouteKey { vrf, prefix }, route)
+        },
+    )
 }
 
 fn piece() -> impl Strategy<Value = Piece> {
@@ -144,7 +210,7 @@ fn piece() -> impl Strategy<Value = Piece> {
         9 => interface(),
         9 => (name(ALL_INTERFACES), 0..3usize, select(ADDRESSES)).prop_map(|(name, at, address)| Piece::Address(name, at, address)),
         9 => route(),
-        4 => (name(ALL_INTERFACES), select(GATEWAYS), mac())
+        9 => (name(ALL_INTERFACES), select([GATEWAYS, GATEWAYS_IPV6].concat()), mac())
             .prop_map(|(interface, address, mac)| Piece::Neighbor(NeighborKey { interface, address: address.parse().unwrap() }, mac)),
         9 => nat44::part().prop_map(Piece::Nat44),
     ]
@@ -171,7 +237,7 @@ fn put(config: &mut Config, piece: Piece) {
                 config.vrfs.insert(name, Vrf::default());
             }
         }
-        Piece::Interface(name, interface) => drop(config.interfaces.insert(name, interface)),
+        Piece::Interface(name, interface) => drop(config.interfaces.insert(name, *interface)),
         Piece::Address(name, at, address) => {
             if let Some(interface) = config.interfaces.get_mut(&name) {
                 interface.addresses.insert(at.min(interface.addresses.len()), address.parse().unwrap());
@@ -185,7 +251,7 @@ fn put(config: &mut Config, piece: Piece) {
 
 /// A valid configuration: pieces are put in one by one, and those that would break a rule are left out.
 pub fn config() -> impl Strategy<Value = Config> {
-    vec(piece(), 0..50).prop_map(|mut pieces| {
+    vec(piece(), 0..60).prop_map(|mut pieces| {
         pieces.sort_by_key(rank);
         pieces.into_iter().fold(Config::default(), |config, piece| {
             let mut next = config.clone();
