@@ -27,6 +27,7 @@ use neighbor_events::NeighborEvents;
 pub fn register(graph: &mut Graph, forwarding: &Forwarding, events: &NeighborEvents) {
     ethernet::register(graph, forwarding);
     arp::register(graph, forwarding, events);
+    nd::register(graph, forwarding, events);
     ip::register(graph, forwarding, events);
     ip4::register(graph, forwarding);
     ip6::register(graph);

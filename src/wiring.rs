@@ -6,7 +6,6 @@ use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::nat44::{self, Nat44};
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
-use millrace_graph_nodes::neighbor_events::NeighborEvents;
 use std::io;
 
 /// The ends of what nodes and control share, on control's side.

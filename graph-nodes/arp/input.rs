@@ -7,8 +7,8 @@
 
 use crate::ethernet::frame;
 use crate::forwarding::{Forwarding, Interface};
-use crate::neighbor_events::{HeardKind, NeighborEvent, NeighborEvents};
 use crate::interface;
+use crate::neighbor_events::{HeardKind, NeighborEvent, NeighborEvents};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::{Arp, ArpOperation, EtherType};
 use std::fmt;

@@ -4,9 +4,9 @@
 pub mod input;
 
 use crate::forwarding::Forwarding;
+use crate::ip::V4;
 use crate::ip::discover::IpDiscover;
 use crate::ip::glean::IpGlean;
-use crate::ip::V4;
 use crate::neighbor_events::NeighborEvents;
 use millrace_engine::Graph;
 

@@ -45,7 +45,6 @@ use interfaces::Interfaces;
 use millrace_config::{Config, HugePages, Name, WorkerMode};
 use millrace_engine::epoch::domain;
 use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConfig, memory};
-use millrace_graph_nodes::neighbor_events::NeighborEvents;
 use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
@@ -160,7 +159,7 @@ impl Router {
     pub fn start(config: Config, options: Options, control: Waker) -> Result<Router, StartError> {
         let engine_config = engine_config(&config);
         let (graph, handles) = wiring::graph(engine_config.workers.len(), &control).map_err(StartError::Memory)?;
-        let wiring::Handles { forwarding, neighbor_events, captures, nat44 } = handles;
+        let wiring::Handles { forwarding, neighbors: neighbor_events, captures, nat44 } = handles;
         let engine = Engine::start(graph, &engine_config, control.clone())?;
         let huge = engine.pool().region().huge();
         if !huge && config.buffers.huge_pages == HugePages::Auto {
