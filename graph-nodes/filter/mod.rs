@@ -2,10 +2,10 @@
 //!
 //! | | chooses |
 //! |---|---|
-//! | `arp` `ip` `icmp` `tcp` `udp` | that protocol; `ip` is IPv4 |
+//! | `arp` `ip` `ip6` `icmp` `icmp6` `tcp` `udp` | that protocol; `ip` is IPv4 |
 //! | `proto N` | an IP protocol by number, or by a name as above |
-//! | `host A` `src host A` `dst host A` | an IPv4 address, of ARP's sender and target too |
-//! | `net P` `src net P` `dst net P` | an IPv4 prefix, likewise |
+//! | `host A` `src host A` `dst host A` | an address, of ARP's sender and target too |
+//! | `net P` `src net P` `dst net P` | a prefix, likewise |
 //! | `port N` `src port N` `dst port N` | a TCP or UDP port |
 //! | `vlan` `vlan N` | an 802.1Q tag |
 //! | `not E` `E and E` `E or E` `(E)` | `!`, `&&` and `\|\|` do, too |
@@ -16,7 +16,7 @@
 mod parse;
 mod view;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use millrace_engine::NodeName;
 use millrace_engine::builtin::{DEVICE_INPUT, ERROR_DROP, INTERFACE_TX};
 use millrace_wire::IpProtocol;
@@ -50,13 +50,13 @@ pub enum Layer {
     Ethernet,
     /// An ARP packet.
     Arp,
-    /// An IPv4 header.
+    /// An IPv4 or IPv6 header.
     Ip,
 }
 
 impl Layer {
     /// What packets begin with when this node gets them. Those at `error-drop` begin with what the last node left, most
-    /// often IPv4.
+    /// often IP's.
     pub fn at(node: NodeName) -> Layer {
         const FRAMES: [NodeName; 6] = [
             DEVICE_INPUT,
@@ -88,8 +88,9 @@ enum Expr {
     Everything,
     Arp,
     Ip,
+    Ip6,
     Protocol(IpProtocol),
-    Net(Side, Ipv4Net),
+    Net(Side, IpNet),
     Port(Side, u16),
     Vlan(Option<u16>),
     Not(Box<Expr>),
@@ -117,7 +118,8 @@ impl Expr {
         match self {
             Expr::Everything => true,
             Expr::Arp => view.arp,
-            Expr::Ip => view.protocol.is_some(),
+            Expr::Ip => view.version == Some(4),
+            Expr::Ip6 => view.version == Some(6),
             Expr::Protocol(protocol) => view.protocol == Some(*protocol),
             Expr::Net(side, net) => side.of(view.addresses, |address| net.contains(&address)),
             Expr::Port(side, port) => side.of(view.ports, |p| p == *port),

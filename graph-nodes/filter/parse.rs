@@ -1,15 +1,15 @@
 //! From text to expression: recursive descent over words.
 
 use super::{Expr, FilterError, Side};
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use millrace_wire::IpProtocol;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Parentheses and negations inside each other, so that no text can exhaust the stack.
 const DEEPEST: usize = 64;
 
-const PRIMITIVES: &str =
-    "one of arp, ip, icmp, tcp, udp, proto, host, net, port (the last three also with src or dst), vlan, not or (";
+const PRIMITIVES: &str = "one of arp, ip, ip6, icmp, icmp6, tcp, udp, proto, host, net, port (the last three also with src or \
+    dst), vlan, not or (";
 
 /// A word and where it begins, in characters from 1.
 type Word<'t> = (usize, &'t str);
@@ -90,6 +90,7 @@ impl<'t> Parser<'t> {
             }
             "arp" => Ok(Expr::Arp),
             "ip" => Ok(Expr::Ip),
+            "ip6" => Ok(Expr::Ip6),
             "proto" => self.protocol(),
             "src" | "dst" => self.sided(if word == "src" { Side::Source } else { Side::Destination }),
             "host" | "net" | "port" => self.end_of_packet(Side::Either, word),
@@ -102,7 +103,7 @@ impl<'t> Parser<'t> {
     }
 
     fn protocol(&mut self) -> Result<Expr, FilterError> {
-        const WHAT: &str = "a protocol: icmp, tcp, udp or a number from 0 to 255";
+        const WHAT: &str = "a protocol: icmp, icmp6, tcp, udp or a number from 0 to 255";
         let (at, word) = self.word(WHAT)?;
         let protocol = named(word).or_else(|| word.parse().ok().map(IpProtocol));
         protocol.map(Expr::Protocol).ok_or_else(|| error(at, format!("expected {WHAT}, found {word}")))
@@ -118,14 +119,14 @@ impl<'t> Parser<'t> {
 
     fn end_of_packet(&mut self, side: Side, kind: &str) -> Result<Expr, FilterError> {
         let what = match kind {
-            "host" => "an IPv4 address, such as 192.0.2.1",
-            "net" => "an IPv4 prefix, such as 192.0.2.0/24",
+            "host" => "an address, such as 192.0.2.1 or 2001:db8::1",
+            "net" => "a prefix, such as 192.0.2.0/24 or 2001:db8::/32",
             _ => "a port, from 0 to 65535",
         };
         let (at, word) = self.word(what)?;
         let expr = match kind {
-            "host" => word.parse::<Ipv4Addr>().ok().map(|a| Expr::Net(side, a.into())),
-            "net" => word.parse::<Ipv4Net>().ok().map(|net| Expr::Net(side, net.trunc())),
+            "host" => word.parse::<IpAddr>().ok().map(|a| Expr::Net(side, a.into())),
+            "net" => word.parse::<IpNet>().ok().map(|net| Expr::Net(side, net.trunc())),
             _ => word.parse().ok().map(|port| Expr::Port(side, port)),
         };
         expr.ok_or_else(|| error(at, format!("expected {what}, found {word}")))
@@ -145,6 +146,7 @@ impl<'t> Parser<'t> {
 fn named(word: &str) -> Option<IpProtocol> {
     match word {
         "icmp" => Some(IpProtocol::ICMP),
+        "icmp6" => Some(IpProtocol::ICMP6),
         "tcp" => Some(IpProtocol::TCP),
         "udp" => Some(IpProtocol::UDP),
         _ => None,

@@ -13,6 +13,9 @@ fn frame(middle: &[u8], packet: &[u8]) -> Vec<u8> {
 #[test]
 fn what_is_chosen() {
     let arp: Vec<u8> = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &[2; 6], &HOST, &[0; 6], &LAN_IP].concat();
+    // Behind a hop-by-hop header, as reports of multicast listeners are.
+    let behind = [&[58, 0, 5, 2, 0, 0, 1, 0][..], &[143, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let icmp6 = packet6(&header6("fe80::9", "ff02::16", etherparse::IpNumber(0)), &behind);
     let frames = [
         ("udp", frame(&[8, 0], &udp(HOST, PEER))),
         ("tcp", frame(&[8, 0], &tcp(PEER, HOST, b"", |_| {}))),
@@ -29,14 +32,23 @@ fn what_is_chosen() {
         ("arp", frame(&[8, 6], &arp)),
         ("vlan", frame(&[0x81, 0, 0xe0, 100, 8, 0], &udp(HOST, PEER))),
         ("vlan-arp", frame(&[0x81, 0, 0, 200, 8, 6], &arp)),
-        ("ip6", frame(&[0x86, 0xdd], &[0x60; 40])),
+        ("ip6", frame(&[0x86, 0xdd], &udp6(HOST6, PEER6))),
+        ("icmp6", frame(&[0x86, 0xdd], &icmp6)),
+        ("short6", frame(&[0x86, 0xdd], &[0x60; 39])),
         ("short", vec![2; 13]),
     ];
     for (text, chosen) in [
-        ("", "udp tcp icmp later options arp vlan vlan-arp ip6 short"),
+        ("", "udp tcp icmp later options arp vlan vlan-arp ip6 icmp6 short6 short"),
         ("ip", "udp tcp icmp later options vlan"),
         ("arp", "arp vlan-arp"),
-        ("udp", "udp later options vlan"),
+        ("udp", "udp later options vlan ip6"),
+        ("ip6", "ip6 icmp6"),
+        ("icmp6", "icmp6"),
+        ("proto icmp6", "icmp6"),
+        ("host 2001:db8:2::10", "ip6"),
+        ("src host fe80::9", "icmp6"),
+        ("dst net ff00::/8", "icmp6"),
+        ("net ::/0", "ip6 icmp6"),
         ("tcp", "tcp"),
         ("icmp", "icmp"),
         ("proto 6", "tcp"),
@@ -49,20 +61,20 @@ fn what_is_chosen() {
         ("net 192.168.1.0/24", "udp tcp icmp later options arp vlan vlan-arp"),
         ("dst net 192.168.0.0/16", "tcp icmp options arp vlan-arp"),
         ("net 0.0.0.0/0", "udp tcp icmp later options arp vlan vlan-arp"),
-        ("port 7", "udp options vlan"),
-        ("src port 40000", "udp tcp options vlan"),
+        ("port 7", "udp options vlan ip6"),
+        ("src port 40000", "udp tcp options vlan ip6"),
         ("dst port 80", "tcp"),
         ("vlan", "vlan vlan-arp"),
         ("vlan 100", "vlan"),
         ("vlan and arp", "vlan-arp"),
-        ("not ip", "arp vlan-arp ip6 short"),
-        ("! ip and !arp", "ip6 short"),
+        ("not ip", "arp vlan-arp ip6 icmp6 short6 short"),
+        ("! ip and !arp", "ip6 icmp6 short6 short"),
         // From left to right, as tcpdump has it.
         ("arp or udp and vlan 100", "vlan"),
         ("arp or (udp and vlan 100)", "arp vlan vlan-arp"),
         ("tcp || icmp && host 192.168.1.1", "icmp"),
-        ("not (arp or ip)", "ip6 short"),
-        ("not arp or ip", "udp tcp icmp later options vlan ip6 short"),
+        ("not (arp or ip or ip6)", "short6 short"),
+        ("not arp or ip", "udp tcp icmp later options vlan ip6 icmp6 short6 short"),
         ("not not tcp", "tcp"),
         ("(((tcp)))", "tcp"),
     ] {
@@ -97,8 +109,8 @@ fn from_any_header_on() {
 #[test]
 fn what_is_wrong_and_where() {
     for (text, message) in [
-        ("bogus", "at character 1: expected one of arp, ip, icmp"),
-        ("ip and", "at character 7: expected one of arp, ip, icmp"),
+        ("bogus", "at character 1: expected one of arp, ip, ip6, icmp"),
+        ("ip and", "at character 7: expected one of arp, ip, ip6, icmp"),
         ("ip and ", "at character 8: expected one of arp"),
         ("ip udp", "at character 4: expected and or or, found udp"),
         ("ip and and", "at character 8: expected one of arp"),
@@ -106,14 +118,20 @@ fn what_is_wrong_and_where() {
         ("(ip udp)", "at character 5: expected and, or or ), found udp"),
         ("ip)", "at character 3: a ) without its ("),
         ("()", "at character 2: expected one of arp"),
-        ("host", "at character 5: expected an IPv4 address, such as 192.0.2.1, found the end"),
-        ("host 1.2.3", "at character 6: expected an IPv4 address, such as 192.0.2.1, found 1.2.3"),
-        ("src net 10.0.0.0", "at character 9: expected an IPv4 prefix, such as 192.0.2.0/24, found 10.0.0.0"),
-        ("net 10.0.0.0/33", "at character 5: expected an IPv4 prefix"),
+        ("host", "at character 5: expected an address, such as 192.0.2.1 or 2001:db8::1, found the end"),
+        ("host 1.2.3", "at character 6: expected an address, such as 192.0.2.1 or 2001:db8::1, found 1.2.3"),
+        (
+            "src net 10.0.0.0",
+            "at character 9: expected a prefix, such as 192.0.2.0/24 or 2001:db8::/32, found 10.0.0.0",
+        ),
+        ("net 10.0.0.0/33", "at character 5: expected a prefix"),
         ("src arp", "at character 5: expected host, net or port, found arp"),
         ("dst", "at character 4: expected host, net or port, found the end"),
         ("port 65536", "at character 6: expected a port, from 0 to 65535, found 65536"),
-        ("proto 256", "at character 7: expected a protocol: icmp, tcp, udp or a number from 0 to 255, found 256"),
+        (
+            "proto 256",
+            "at character 7: expected a protocol: icmp, icmp6, tcp, udp or a number from 0 to 255, found 256",
+        ),
         ("vlan 4096", "at character 6: expected a VLAN, from 0 to 4095, found 4096"),
         ("ärp", "at character 1: expected one of arp"),
         ("ip and äh", "at character 8: expected one of arp"),
@@ -131,7 +149,7 @@ proptest! {
     #[test]
     fn no_text_and_no_packet_is_too_odd(words in prop::collection::vec(
         prop::sample::select(vec![
-            "ip", "arp", "udp", "not", "!", "(", ")", "and", "or", "host", "net", "src", "port", "vlan", "7", "10.0.0.0/8", "\u{e4}", " ",
+            "ip", "ip6", "icmp6", "arp", "udp", "not", "!", "(", ")", "and", "or", "host", "net", "src", "port", "vlan", "7", "10.0.0.0/8", "2001:db8::/32", "::1", "\u{e4}", " ",
         ]), 0..12), packet: Vec<u8>)
     {
         if let Ok(filter) = words.join(" ").parse::<Filter>() {

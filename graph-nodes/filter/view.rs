@@ -1,17 +1,18 @@
 //! What a filter can ask of a packet, read once.
 
 use super::Layer;
-use millrace_wire::{Arp, EtherType, Ethernet, FromBytes, IpProtocol, Ipv4, Udp, Vlan};
-use std::net::Ipv4Addr;
+use millrace_wire::{Arp, EtherType, Ethernet, FromBytes, IpProtocol, Ipv4, Ipv6, Udp, Vlan, upper_layer};
+use std::net::IpAddr;
 
 /// See the fields; a pair is (source, destination).
 #[derive(Default)]
 pub(super) struct View {
     pub vlan: Option<u16>,
     pub arp: bool,
-    /// Of an IPv4 packet.
+    /// Of an IP packet.
+    pub version: Option<u8>,
     pub protocol: Option<IpProtocol>,
-    pub addresses: Option<(Ipv4Addr, Ipv4Addr)>,
+    pub addresses: Option<(IpAddr, IpAddr)>,
     pub ports: Option<(u16, u16)>,
 }
 
@@ -35,7 +36,7 @@ impl View {
         }
         match ether_type {
             EtherType::ARP => self.arp(rest),
-            EtherType::IPV4 => self.ip(rest),
+            EtherType::IPV4 | EtherType::IPV6 => self.ip(rest),
             _ => {}
         }
     }
@@ -45,17 +46,40 @@ impl View {
         if let Ok((arp, _)) = Arp::ref_from_prefix(packet)
             && arp.is_ipv4_over_ethernet()
         {
-            self.addresses = Some((arp.sender(), arp.target()));
+            self.addresses = Some((arp.sender().into(), arp.target().into()));
         }
     }
 
     fn ip(&mut self, packet: &[u8]) {
-        let Some((ip, _)) = Ipv4::ref_from_prefix(packet).ok().filter(|(ip, _)| ip.version() == 4) else { return };
-        self.protocol = Some(ip.protocol());
-        self.addresses = Some((ip.src(), ip.dst()));
-        let has_ports = matches!(ip.protocol(), IpProtocol::TCP | IpProtocol::UDP) && !ip.is_later_fragment();
-        // Both protocols begin with their ports.
-        let transport = packet.get(ip.header_len()..).filter(|_| has_ports);
+        match packet.first().map(|first| first >> 4) {
+            Some(4) => self.ip4(packet),
+            Some(6) => self.ip6(packet),
+            _ => {}
+        }
+    }
+
+    fn ip4(&mut self, packet: &[u8]) {
+        let Ok((ip, _)) = Ipv4::ref_from_prefix(packet) else { return };
+        (self.version, self.protocol) = (Some(4), Some(ip.protocol()));
+        self.addresses = Some((ip.src().into(), ip.dst().into()));
+        if !ip.is_later_fragment() {
+            self.ports(ip.protocol(), packet.get(ip.header_len()..));
+        }
+    }
+
+    fn ip6(&mut self, packet: &[u8]) {
+        let Ok((ip, _)) = Ipv6::ref_from_prefix(packet) else { return };
+        (self.version, self.protocol) = (Some(6), Some(ip.next_header()));
+        self.addresses = Some((ip.src().into(), ip.dst().into()));
+        if let Some((protocol, at)) = upper_layer(packet) {
+            self.protocol = Some(protocol);
+            self.ports(protocol, packet.get(at..));
+        }
+    }
+
+    /// TCP and UDP begin with their ports.
+    fn ports(&mut self, protocol: IpProtocol, transport: Option<&[u8]>) {
+        let transport = transport.filter(|_| matches!(protocol, IpProtocol::TCP | IpProtocol::UDP));
         if let Some(Ok((ports, _))) = transport.map(Udp::ref_from_prefix) {
             self.ports = Some((ports.src_port(), ports.dst_port()));
         }
