@@ -1,5 +1,6 @@
 //! The tables that nodes read and control writes, published through epochs: readers never wait.
 
+use crate::{mss_clamp, urpf};
 use crossbeam::utils::CachePadded;
 use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::epoch::{Guard, Slots};
@@ -40,6 +41,10 @@ pub struct Interface {
     pub vlan: Option<u16>,
     /// Addresses that are none of its own but answered for in ARP, as those behind which NAT hides others; sorted.
     pub proxied: Arc<[Ipv4Addr]>,
+    /// Which packets it takes, by their source.
+    pub urpf: urpf::Mode,
+    /// How large the segments of TCP connections through it may be.
+    pub mss_clamp: mss_clamp::Limit,
 }
 
 impl Interface {

@@ -13,10 +13,13 @@ pub mod ip;
 pub mod ip4;
 pub mod ip6;
 pub mod marks;
+pub mod mss_clamp;
 pub mod nat44;
 pub mod nd;
 pub mod neighbor_events;
+pub mod policy_routes;
 pub mod rate;
+pub mod urpf;
 
 use forwarding::Forwarding;
 use millrace_engine::Graph;

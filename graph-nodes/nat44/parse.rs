@@ -6,6 +6,7 @@
 
 use super::icmp::{self, Quoted};
 use crate::marks;
+use crate::mss_clamp::segment;
 use millrace_engine::Packet;
 use millrace_tables::flow::tcp::TcpSegment;
 use millrace_tables::flow::{Side, View};
@@ -227,30 +228,9 @@ fn udp_ports(there: &[u8], fragment: Fragment, payload: usize) -> Result<[u16; 2
 
 /// RFC 7323 section 2.2; section 2.3 has more than 14 taken for 14.
 fn window_scale(options: &[u8]) -> Option<u8> {
-    tcp_options(options).find_map(|(_, option)| match option {
+    segment::options(options).find_map(|(_, option)| match option {
         [3, 3, shift] => Some((*shift).min(14)),
         _ => None,
-    })
-}
-
-/// The options of a TCP header (RFC 9293 section 3.1), kind and length included, each with its place. Ends at one that is malformed.
-pub(super) fn tcp_options(options: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let len = match options.get(at)? {
-                0 => return None,
-                1 => {
-                    at += 1;
-                    continue;
-                }
-                _ => usize::from(*options.get(at + 1)?),
-            };
-            let option = options.get(at..at + len).filter(|_| len >= 2)?;
-            let start = at;
-            at += len;
-            return Some((start, option));
-        }
     })
 }
 
