@@ -17,4 +17,5 @@ pub mod lpm4;
 #[cfg(test)]
 mod reference;
 mod region;
+pub mod sample;
 pub mod slab;
