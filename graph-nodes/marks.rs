@@ -12,5 +12,7 @@ pub const NATTED: u32 = 8;
 pub const PORTS_KNOWN: u32 = 16;
 /// Its source is a link-local address: it is not forwarded to another link (RFC 4291 section 2.5.6).
 pub const LINK_LOCAL: u32 = 64;
+/// It came in fragments (or as one, RFC 6946) and was put together here.
+pub const REASSEMBLED: u32 = 128;
 /// From an inside host to an external address: its destination is translated after its source.
 pub const HAIRPIN: u32 = 32;

@@ -2,6 +2,7 @@
 
 pub mod discover;
 pub mod family;
+pub mod fragment;
 pub mod glean;
 mod hold;
 pub mod lookup;
@@ -24,4 +25,10 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding, events: &NeighborEve
     graph.node(move |_| rewrite::IpRewrite::<V4>::new(tables.clone()));
     let tables = forwarding.clone();
     graph.node(move |_| rewrite::IpRewrite::<V6>::new(tables.clone()));
+    let tables = forwarding.clone();
+    graph.node(move |_| fragment::IpFragment::<V4>::new(tables.clone()));
+    let tables = forwarding.clone();
+    graph.node(move |_| fragment::IpFragment::<V6>::new(tables.clone()));
+    graph.node(|_| reassembly::IpReassembly::<V4>::default());
+    graph.node(|_| reassembly::IpReassembly::<V6>::default());
 }

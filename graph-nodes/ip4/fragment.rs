@@ -1,113 +1,67 @@
-//! ip4-fragment: cuts a packet into pieces that the next hop takes (RFC 791 section 3.2), in order.
-//! Reads: adjacency. The pieces have the packet's metadata, and the mark of the router's own packets: the time to live was
-//! counted down before.
+//! ip4-fragment: how an IPv4 packet is cut into pieces (RFC 791 section 3.2); the node is that of both families.
 
-use crate::forwarding::Forwarding;
-use crate::{ip, marks};
-use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
+use crate::ip::fragment::{Count, Cut, Head};
+use crate::ip::{Family, V4};
+use millrace_engine::{NodeName, Packet};
 use millrace_wire::{IntoBytes, Ipv4};
-use std::fmt;
 
 /// Its name.
-pub const NAME: NodeName = NodeName::new("ip4-fragment");
+pub const NAME: NodeName = V4::FRAGMENT;
 
 /// The longest options of a header, in bytes.
 const MAX_OPTIONS: usize = 40;
 
-edges! {
-    /// Pieces go back to where they get their Ethernet header.
-    pub enum Next { Rewrite => ip::rewrite::NAME4 }
+/// The packet's own header, and the options of the first piece and of the later ones.
+pub struct Plan {
+    header: Ipv4,
+    first: Options,
+    later: Options,
 }
 
-counters! {
-    /// What becomes of packets.
-    pub enum Count {
-        Fragmented => "packets fragmented",
-        Pieces => "fragments made",
-        DontFragment => "may not be fragmented",
-        BadOptions => "malformed IP options",
-        TooFar => "fragment reaches beyond 65535 bytes",
-        NoRoom => "MTU leaves no room for data",
-        NoBuffer => "no free buffer",
-        Gone => "adjacency is being removed",
-        Malformed => "no IPv4 packet",
-    }
-}
+impl Cut for V4 {
+    type Plan = Plan;
 
-/// What `show trace` tells.
-pub struct Trace {
-    mtu: u16,
-    len: u16,
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "length {} mtu {}", self.len, self.mtu)
-    }
-}
-
-/// The node.
-pub struct Ip4Fragment {
-    /// Reads: adjacencies.
-    pub forwarding: Forwarding,
-}
-
-impl Node for Ip4Fragment {
-    const NAME: NodeName = NAME;
-    type Next = Next;
-    type Count = Count;
-    type Trace = Trace;
-
-    fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
-        let Some(&header) = packet.header::<Ipv4>() else { return cx.drop(Count::Malformed) };
-        let Some(adjacency) = self.forwarding.adjacencies.get(packet.meta.adjacency, &cx.guard()) else {
-            return cx.drop(Count::Gone);
-        };
-        let mtu = adjacency.mtu;
-        cx.trace(packet, || Trace { mtu, len: header.total_len() });
-        match cut(packet, header, mtu.into(), cx) {
-            Ok(pieces) => {
-                cx.count_n(Count::Pieces, pieces);
-                cx.consume(Count::Fragmented)
-            }
-            Err(cause) => cx.drop(cause),
+    fn plan(packet: &Packet<'_>, _: u32) -> Result<Plan, Count> {
+        let header = *packet.header::<Ipv4>().ok_or(Count::Malformed)?;
+        if header.dont_fragment() {
+            return Err(Count::DontFragment);
         }
-    }
-}
-
-/// Sends the pieces; how many there were. On an error some of them may be on their way: nobody can put them together.
-fn cut(packet: &Packet<'_>, header: Ipv4, mtu: usize, cx: &mut Ctx<'_, Ip4Fragment>) -> Result<u64, Count> {
-    if header.dont_fragment() {
-        return Err(Count::DontFragment);
-    }
-    let first_options = packet.data().get(Ipv4::LEN..header.header_len()).ok_or(Count::Malformed)?;
-    let later_options = Options::copied(first_options).ok_or(Count::BadOptions)?;
-    let total = usize::from(header.total_len());
-    let data = total.checked_sub(header.header_len()).filter(|_| total <= packet.total_len());
-    let data = data.ok_or(Count::Malformed)?;
-    let base = usize::from(header.fragment_offset());
-    if base + data > usize::from(u16::MAX) {
-        return Err(Count::TooFar);
-    }
-    let (mut at, mut pieces, mut options) = (0, 0, first_options);
-    while at < data {
-        let room = mtu.saturating_sub(Ipv4::LEN + options.len());
-        let last = data - at <= room;
-        // All pieces but the last are a multiple of 8 bytes long.
-        let take = if last { data - at } else { room & !7 };
-        if take == 0 {
-            return Err(Count::NoRoom);
+        let options = packet.data().get(Ipv4::LEN..header.header_len()).ok_or(Count::Malformed)?;
+        let later = Options::copied(options).ok_or(Count::BadOptions)?;
+        let total = usize::from(header.total_len());
+        let data = total.checked_sub(header.header_len()).filter(|_| total <= packet.total_len());
+        if usize::from(header.fragment_offset()) + data.ok_or(Count::Malformed)? > usize::from(u16::MAX) {
+            return Err(Count::TooFar);
         }
-        let mut ip = header;
+        Ok(Plan { header, first: Options::all(options), later })
+    }
+
+    fn data(plan: &Plan) -> (usize, usize) {
+        let from = plan.header.header_len();
+        (from, usize::from(plan.header.total_len()).saturating_sub(from))
+    }
+
+    fn head_len(plan: &Plan, first: bool) -> usize {
+        Ipv4::LEN + plan.options(first).len()
+    }
+
+    fn head(plan: &Plan, at: usize, take: usize) -> Head {
+        let options = plan.options(at == 0);
+        let last = at + take == Self::data(plan).1;
+        let mut ip = plan.header;
         set_header_len(&mut ip, Ipv4::LEN + options.len());
         ip.set_total_len((Ipv4::LEN + options.len() + take) as u16);
-        ip.set_fragment((base + at) as u16, !last || header.more_fragments());
+        ip.set_fragment(plan.header.fragment_offset() + at as u16, !last || plan.header.more_fragments());
         ip.fill_checksum(options);
-        let buffer = piece(packet, ip, options, header.header_len() + at, take, cx).ok_or(Count::NoBuffer)?;
-        cx.send(buffer, Next::Rewrite);
-        (at, pieces, options) = (at + take, pieces + 1, later_options.bytes());
+        Head::of(&[ip.as_bytes(), options])
     }
-    Ok(pieces)
+}
+
+impl Plan {
+    fn options(&self, first: bool) -> &[u8] {
+        let options = if first { &self.first } else { &self.later };
+        options.bytes.get(..options.len).unwrap_or(&[])
+    }
 }
 
 /// Says how long the header is with its options, in bytes: a multiple of 4 up to 60.
@@ -117,47 +71,23 @@ fn set_header_len(ip: &mut Ipv4, len: usize) {
     }
 }
 
-/// A packet of the header and options given and `take` bytes of the original from `from` on.
-fn piece(
-    original: &Packet<'_>,
-    ip: Ipv4,
-    options: &[u8],
-    from: usize,
-    take: usize,
-    cx: &mut Ctx<'_, Ip4Fragment>,
-) -> Option<Buffer> {
-    let mut buffer = cx.alloc()?;
-    let mut complete = buffer.append(ip.as_bytes(), || None) && buffer.append(options, || None);
-    let (mut skip, mut left) = (from, take);
-    for segment in original.segments() {
-        let part = segment.get(skip..).unwrap_or(&[]);
-        skip = skip.saturating_sub(segment.len());
-        let part = part.get(..left).unwrap_or(part);
-        left -= part.len();
-        complete = complete && (part.is_empty() || buffer.append(part, || cx.alloc_more()));
-    }
-    if !complete || left > 0 {
-        cx.free(buffer);
-        return None;
-    }
-    let (from, mut packet) = (&original.meta, buffer.packet());
-    packet.meta.rx_interface = from.rx_interface;
-    packet.meta.tx_interface = from.tx_interface;
-    packet.meta.adjacency = from.adjacency;
-    packet.meta.table = from.table;
-    packet.meta.flow_hash = from.flow_hash;
-    packet.meta.marks = from.marks | marks::OWN;
-    packet.mark_l3();
-    Some(buffer)
-}
-
-/// The options of all pieces but the first, padded to whole words.
+/// Options of a piece, padded to whole words.
 struct Options {
     bytes: [u8; MAX_OPTIONS],
     len: usize,
 }
 
 impl Options {
+    /// All of them, of which there are at most 40 bytes.
+    fn all(options: &[u8]) -> Options {
+        let mut all = Options { bytes: [0; MAX_OPTIONS], len: 0 };
+        if let Some(to) = all.bytes.get_mut(..options.len()) {
+            to.copy_from_slice(options);
+            all.len = options.len();
+        }
+        all
+    }
+
     /// Those of `options` that have the copied flag (RFC 791 section 3.1). `None` when they are malformed.
     fn copied(mut options: &[u8]) -> Option<Options> {
         let mut copied = Options { bytes: [0; MAX_OPTIONS], len: 0 };
@@ -177,10 +107,6 @@ impl Options {
         // What is left is zero: the end of the list.
         copied.len = copied.len.next_multiple_of(4);
         Some(copied)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
     }
 }
 

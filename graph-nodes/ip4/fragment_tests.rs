@@ -1,4 +1,6 @@
 use super::*;
+use crate::ip::fragment::IpFragment;
+use crate::marks;
 use crate::testing::*;
 use etherparse::Ipv4Header;
 use millrace_engine::testing::{Bench, Outcome};
@@ -6,13 +8,13 @@ use proptest::prelude::*;
 
 struct Test {
     world: World,
-    bench: Bench<Ip4Fragment>,
+    bench: Bench<IpFragment<V4>>,
 }
 
 impl Test {
     fn new() -> Test {
         let world = World::new();
-        let bench = Bench::new(Ip4Fragment { forwarding: world.forwarding.clone() });
+        let bench = Bench::new(IpFragment::new(world.forwarding.clone()));
         Test { world, bench }
     }
 
@@ -144,20 +146,20 @@ fn what_can_not_be_cut() {
             "fragment reaches beyond 65535 bytes",
         ),
         ("an MTU of nothing", 27, with_body(|_| {}, 1400), "MTU leaves no room for data"),
-        ("less than it says", 600, cut_off, "no IPv4 packet"),
-        ("more header than packet", 600, [&[0x4f][..], &[0; 39]].concat(), "no IPv4 packet"),
-        ("less than a header", 600, vec![0x45; 19], "no IPv4 packet"),
+        ("less than it says", 600, cut_off, "no IP packet"),
+        ("more header than packet", 600, [&[0x4f][..], &[0; 39]].concat(), "no IP packet"),
+        ("less than a header", 600, vec![0x45; 19], "no IP packet"),
     ] {
         assert_eq!(fate(&Test::new().cut(mtu, &packet)), ("drop", &[(reason, 1)][..]), "{name}");
     }
-    let mut bench = Bench::new(Ip4Fragment { forwarding: World::new().forwarding });
+    let mut bench = Bench::new(IpFragment::<V4>::new(World::new().forwarding));
     let outcome = bench.run(&[&with_body(|_| {}, 1400)], |meta| meta.adjacency = 99);
     assert_eq!(fate(&outcome), ("drop", &[("adjacency is being removed", 1)][..]));
 }
 
 #[test]
 fn trace() {
-    let mut bench = Bench::new(Ip4Fragment { forwarding: World::new().forwarding });
+    let mut bench = Bench::new(IpFragment::<V4>::new(World::new().forwarding));
     let (_, text) = bench.traced(&with_body(|_| {}, 1980), |meta| meta.adjacency = TO_PEER);
     assert_eq!(text, "length 2000 mtu 1500");
 }

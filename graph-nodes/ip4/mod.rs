@@ -15,11 +15,8 @@ use millrace_engine::Graph;
 pub fn register(graph: &mut Graph, forwarding: &Forwarding) {
     graph.node(|_| input::Ip4Input).arc(input::ARC);
     let tables = forwarding.clone();
-    graph.node(move |_| fragment::Ip4Fragment { forwarding: tables.clone() });
-    let tables = forwarding.clone();
     graph.node(move |_| local::Ip4Local { forwarding: tables.clone() }).arc(local::ARC);
     let tables = forwarding.clone();
     graph.node(move |_| local_end::Ip4LocalEndOfArc { forwarding: tables.clone() });
-    graph.node(|_| reassembly::Ip4Reassembly::default());
     graph.node(|_| tcp_reset::TcpReset::default());
 }

@@ -1,10 +1,11 @@
 use super::*;
+use crate::ip::reassembly::{IN_ALL, IpReassembly, PER_DATAGRAM};
 use crate::testing::*;
 use millrace_engine::testing::{Bench, Outcome};
 use proptest::prelude::*;
 
-fn bench() -> Bench<Ip4Reassembly> {
-    Bench::new(Ip4Reassembly::default())
+fn bench() -> Bench<IpReassembly<V4>> {
+    Bench::new(IpReassembly::default())
 }
 
 /// A fragment with some bytes of data from an offset on; the data is numbered through the datagram.
@@ -19,7 +20,7 @@ fn data(start: usize, end: usize) -> Vec<u8> {
     (start..end).map(|at| (at % 251) as u8).collect()
 }
 
-fn run(bench: &mut Bench<Ip4Reassembly>, pieces: &[Vec<u8>]) -> Outcome {
+fn run(bench: &mut Bench<IpReassembly<V4>>, pieces: &[Vec<u8>]) -> Outcome {
     let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
     bench.run(&pieces, |meta| (meta.rx_interface, meta.table) = (LAN, 0))
 }
@@ -89,8 +90,8 @@ fn what_can_not_be_is_dropped() {
         ),
         ("behind the last", vec![piece(1, 80, 8, false), piece(1, 88, 8, true)], vec![("fragments overlap", 2)]),
         ("a last before others", vec![piece(1, 88, 8, true), piece(1, 80, 8, false)], vec![("fragments overlap", 2)]),
-        ("less than it says", vec![piece(1, 0, 80, true)[..60].to_vec()], vec![("no IPv4 fragment", 1)]),
-        ("less than a header", vec![vec![0x45; 19]], vec![("no IPv4 fragment", 1)]),
+        ("less than it says", vec![piece(1, 0, 80, true)[..60].to_vec()], vec![("no IP fragment", 1)]),
+        ("less than a header", vec![vec![0x45; 19]], vec![("no IP fragment", 1)]),
     ] {
         let mut bench = bench();
         assert_eq!(run(&mut bench, &pieces).counts, counts, "{name}");
@@ -103,16 +104,16 @@ fn what_can_not_be_is_dropped() {
 fn the_rest_is_not_waited_for_long() {
     let mut bench = bench();
     run(&mut bench, &[piece(1, 0, 80, true), piece(1, 160, 8, false), piece(2, 80, 8, true)]);
-    bench.now = PATIENCE - 1;
+    bench.now = V4::PATIENCE - 1;
     assert_eq!(bench.tick(), Outcome::default());
-    bench.now = PATIENCE;
+    bench.now = V4::PATIENCE;
     let outcome = bench.tick();
     assert_eq!(outcome.counts, [("rest of the datagram did not come", 3)]);
     let mut nexts: Vec<_> = outcome.sent.iter().map(|out| out.next).collect();
     nexts.sort_unstable();
     assert_eq!(nexts, ["drop", "drop", "icmp4-error"]);
     let error = outcome.sent.iter().find(|out| out.next == "icmp4-error").unwrap();
-    assert_eq!((error.scratch.to_le_bytes()[..2].to_vec(), &error.data), (vec![11, 1], &piece(1, 0, 80, true)));
+    assert_eq!((Reason::of(error), &error.data), (Some(Reason::ReassemblyTimeExceeded), &piece(1, 0, 80, true)));
     assert_eq!((bench.held(), bench.wants_tick()), (0, false));
 }
 

@@ -1,7 +1,9 @@
 //! IPv6 forwarding (RFC 8200, RFC 4291).
 
 pub mod flow_hash;
+pub mod fragment;
 pub mod input;
+pub mod reassembly;
 
 use millrace_engine::Graph;
 
