@@ -4,7 +4,7 @@ use crate::capture::{Captures, Direction};
 use crate::filter::{Filter, Layer};
 use crate::neighbor_events::{HeardKind, NeighborEvent, NeighborEvents};
 use crate::testing::*;
-use crate::{capture, ip};
+use crate::{capture, interface, ip, ip4};
 use etherparse::icmpv4::{DestUnreachableHeader, TimeExceededCode};
 use etherparse::{Icmpv4Header, Icmpv4Type};
 use millrace_engine::builtin::DEVICE_INPUT_ARC;
@@ -90,7 +90,7 @@ impl Router {
     fn start() -> Router {
         let (mut world, waker) = (World::new(), Waker::new().unwrap());
         let header = [&HOST_MAC.0[..], &LAN_MAC.0, &[8, 0]].concat();
-        world.adjacency(TO_HOST, Adjacency::with_rewrite(LAN, 1500, u32::from_be_bytes(HOST), &header).unwrap());
+        world.adjacency(TO_HOST, Adjacency::with_rewrite(LAN, 1500, u32::from_be_bytes(HOST).into(), &header).unwrap());
         world.adjacency(NARROW, neighbour(PEER_MAC, PEER, 600));
         world.route("192.168.1.10/32", Target::Adjacency(TO_HOST));
         world.route("100.64.0.0/10", Target::Adjacency(NARROW));

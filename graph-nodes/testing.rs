@@ -1,6 +1,7 @@
 //! What the tests of nodes share: a small world of interfaces, adjacencies and routes, packets made by etherparse (so
 //! that no code of the router judges itself), and short words for what a bench shows.
 
+pub mod dual;
 mod ip6;
 pub mod sent;
 

@@ -163,7 +163,7 @@ mod tests {
             let local = name.starts_with("from the link") || name.starts_with("from nobody to");
             assert_eq!(outcome.packets[0].marks & marks::LINK_LOCAL != 0, local, "{name}");
             if next == "ip6-lookup" && name != "a header and nothing behind" {
-                assert_eq!(bytes(&outcome), packet[..60], "{name}: padding is gone, the rest unchanged");
+                assert_eq!(bytes(&outcome), &packet[..60], "{name}: padding is gone, the rest unchanged");
             }
         }
     }

@@ -94,7 +94,7 @@ pub fn world() -> (World, Writer) {
         }
     }
     for (at, (interface, address)) in HOSTS.iter().enumerate() {
-        let to = Adjacency::with_rewrite(*interface, 1500, address.to_bits(), &header_to(*interface)).unwrap();
+        let to = Adjacency::with_rewrite(*interface, 1500, address.to_bits().into(), &header_to(*interface)).unwrap();
         world.adjacency(30 + at as u32, to);
         route(&mut world, table_of(*interface), format!("{address}/32"), 30 + at as u32);
     }
