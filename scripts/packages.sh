@@ -7,6 +7,7 @@ packages=(
     iproute2 iputils-ping iputils-arping procps      # namespaces, hosts, sysctl
     iperf3 curl traceroute tcpdump busybox less      # traffic, and looking at it
     iputils-tracepath dnsmasq-base                   # path MTUs, and a resolver
+    ndisc6                                           # router and neighbour solicitations by hand
     nftables                                         # Linux's own NAT, which Millrace's is compared with
     valgrind                                         # benchmarks: instructions and cache misses
 )

@@ -11,6 +11,8 @@ pub fn configure(router: &Namespace, config: &str) {
     router.sysctl("net.ipv4.icmp_ratelimit=0");
     router.sysctl("net.ipv4.fib_multipath_hash_policy=1");
     router.sysctl("net.ipv4.icmp_errors_use_inbound_ifaddr=1");
+    router.sysctl("net.ipv6.conf.all.forwarding=1");
+    router.sysctl("net.ipv6.icmp.ratelimit=0");
     let devices = config["interfaces"].as_object().into_iter().flatten();
     let device = |name: &Value| config["interfaces"][name.as_str().unwrap_or_default()]["device"].clone();
     for (_, interface) in devices {
@@ -18,11 +20,19 @@ pub fn configure(router: &Namespace, config: &str) {
         for key in ["mac", "mtu"] {
             if !interface[key].is_null() {
                 let word = if key == "mac" { "address" } else { key };
+                router.ip(&format!("link set {device} down"));
                 router.ip(&format!("link set {device} {word} {}", text(&interface[key])));
+                // Its link-local address follows its hardware address when it comes up.
+                router.ip(&format!("link set {device} up"));
             }
         }
-        for address in interface["addresses"].as_array().into_iter().flatten() {
-            router.ip(&format!("addr add {} brd + dev {device}", text(address)));
+        for address in interface["addresses"].as_array().into_iter().flatten().map(text) {
+            if address.contains(':') {
+                router.sysctl(&format!("net.ipv6.conf.{device}.disable_ipv6=0"));
+                router.ip(&format!("addr add {address} dev {device} nodad"));
+            } else {
+                router.ip(&format!("addr add {address} brd + dev {device}"));
+            }
         }
     }
     for neighbor in config["neighbors"].as_array().into_iter().flatten() {
@@ -31,18 +41,30 @@ pub fn configure(router: &Namespace, config: &str) {
     }
     for route in config["routes"].as_array().into_iter().flatten() {
         let to = text(&route["to"]);
+        let add = format!("{} route add", if to.contains(':') { "-6" } else { "-4" });
+        let by = |hop: &Value| {
+            let interface = if hop["interface"].is_null() { &route["interface"] } else { &hop["interface"] };
+            let out = if interface.is_null() { String::new() } else { format!(" dev {}", text(&device(interface))) };
+            format!("via {}{out}", text(hop.get("gateway").unwrap_or(hop)))
+        };
         match (&route["type"], &route["via"]) {
-            (Value::String(kind), _) => router.ip(&format!("route add {kind} {to}")),
+            (Value::String(kind), _) => router.ip(&format!("{add} {kind} {to}")),
             (_, Value::Array(hops)) => {
-                let hop = |hop: &Value| format!("nexthop via {}", text(hop.get("gateway").unwrap_or(hop)));
-                router.ip(&format!("route add {to} {}", hops.iter().map(hop).collect::<Vec<_>>().join(" ")))
+                let hops: Vec<_> = hops.iter().map(|hop| format!("nexthop {}", by(hop))).collect();
+                router.ip(&format!("{add} {to} {}", hops.join(" ")))
             }
-            (_, via) => router.ip(&format!("route add {to} via {}", text(via))),
+            (_, via) => router.ip(&format!("{add} {to} {}", by(via))),
         };
     }
     if !config["nat44"].is_null() {
         translate(router, &config["nat44"]);
     }
+}
+
+/// What the kernel thinks of a neighbour.
+pub fn neighbor_state(router: &Namespace, address: &str) -> Option<String> {
+    let shown = router.ip(&format!("neigh show {address}"));
+    shown.split_whitespace().last().map(str::to_lowercase)
 }
 
 /// NAT as far as nftables knows it: the first address of the pool or the device's own, mappings of ports and of addresses

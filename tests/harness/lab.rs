@@ -15,7 +15,7 @@ pub struct Lab {
 /// A Linux host with one network card, `eth0`.
 pub struct Host {
     namespace: Arc<Namespace>,
-    /// Its IPv4 address.
+    /// Its address: the one that [`Host::at`] or [`Host::with6`] named last.
     pub address: String,
 }
 
@@ -46,6 +46,28 @@ impl Host {
         self.ip(&format!("route replace default via {gateway}"));
     }
 
+    /// Gives `eth0` an IPv6 address, too (in CIDR notation), and a default route; by it the host is known from now on.
+    pub fn with6(self, prefix: &str, gateway: &str) -> Host {
+        self.configure6(prefix, gateway);
+        self.at(prefix.split('/').next().unwrap_or_default())
+    }
+
+    /// Gives `eth0` an IPv6 address (in CIDR notation) and a default route. Nobody else has the address, so it is used at
+    /// once, and what routers advertise is not listened to.
+    pub fn configure6(&self, prefix: &str, gateway: &str) {
+        self.sysctl("net.ipv6.conf.eth0.accept_ra=0");
+        self.ip("link set eth0 up");
+        self.ip(&format!("addr add {prefix} dev eth0 nodad"));
+        self.ip(&format!("-6 route replace default via {gateway} dev eth0"));
+    }
+
+    /// The global IPv6 addresses of `eth0` that are in use, without their prefix lengths.
+    pub fn addresses6(&self) -> Vec<String> {
+        let shown = self.ip("-6 -o addr show dev eth0 scope global -tentative");
+        let address = |line: &str| Some(line.split_whitespace().nth(3)?.split('/').next()?.to_owned());
+        shown.lines().filter_map(address).collect()
+    }
+
     /// The hardware address of `eth0`.
     pub fn mac(&self) -> String {
         let shown = self.ip("-br link show eth0");
@@ -65,6 +87,16 @@ impl Lab {
         let host = Host::unplugged(device, prefix);
         self.router.cable(device, &host, "eth0");
         host.configure(prefix, gateway);
+        host
+    }
+
+    /// A host with nothing but its cable at the router's `device`: all the rest is what a router advertises to it.
+    pub fn autonomous_host(&self, device: &str) -> Host {
+        let host = Host::unplugged(device, "");
+        for setting in ["accept_ra=1", "router_solicitation_delay=0", "router_solicitation_interval=1"] {
+            host.sysctl(&format!("net.ipv6.conf.default.{setting}"));
+        }
+        self.router.cable(device, &host, "eth0");
         host
     }
 

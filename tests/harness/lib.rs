@@ -10,13 +10,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // as in any test: a failed expectation is the result
 
 pub mod account;
+mod dual;
 pub mod frames;
+pub mod frames6;
 pub mod golden;
 mod kernel;
 pub mod l4;
 mod lab;
 mod namespace;
 mod nat;
+pub mod nd;
 mod process;
 mod router;
 mod temp;
@@ -25,6 +28,7 @@ mod traffic;
 mod two;
 mod wire;
 
+pub use dual::{DualHosts, LAN6, WAN6};
 pub use lab::{Host, Lab};
 pub use libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
 pub use namespace::Namespace;

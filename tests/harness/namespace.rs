@@ -21,6 +21,8 @@ impl Namespace {
         let name = format!("mr-{}-{}-{role}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         ip(&format!("netns add {name}"));
         let namespace = Namespace { name };
+        // Each cable has two ends, and who is at them is known: no host need wait a second to find that an address is free.
+        namespace.sysctl("net.ipv6.conf.default.accept_dad=0");
         namespace.ip("link set lo up");
         namespace
     }

@@ -159,6 +159,15 @@ impl Router {
         self.list("show interfaces").into_iter().find(|row| row["name"] == name)
     }
 
+    /// What it thinks of a neighbour: reachable, stale, ...
+    pub fn neighbor_state(&self, address: &str) -> Option<String> {
+        if !self.is_daemon() {
+            return kernel::neighbor_state(&self.namespace, address);
+        }
+        let row = self.list("show neighbors").into_iter().find(|row| row["address"] == address)?;
+        row["state"].as_str().map(str::to_owned)
+    }
+
     /// One number of an interface; 0 when it is not there.
     pub fn counter(&self, interface: &str, key: &str) -> u64 {
         self.interface(interface).and_then(|row| row[key].as_u64()).unwrap_or(0)
@@ -169,6 +178,15 @@ impl Router {
         let hit =
             |row: &&Value| row["node"] == node && row["reason"].as_str().is_some_and(|text| text.contains(reason));
         self.list("show errors").iter().filter(hit).filter_map(|row| row["count"].as_u64()).sum()
+    }
+
+    /// All drops that `show errors` knows of.
+    #[track_caller]
+    pub fn drops(&self) -> u64 {
+        if !self.is_daemon() {
+            return 0;
+        }
+        self.list("show errors").iter().filter_map(|row| row["drops"].as_u64()).sum()
     }
 
     /// Takes the router as it is for the baseline: after interfaces came or went for good.

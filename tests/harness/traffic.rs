@@ -25,20 +25,37 @@ impl Namespace {
     }
 }
 
-/// Finds the MTU of the path to an address and port as programs do (RFC 1191): sends datagrams with DF until an ICMP error
-/// tells the kernel of a narrower link than the host's own.
+/// Finds the MTU of the path to an address and port as programs do (RFC 1191, RFC 8201): sends datagrams that must not be
+/// cut in pieces until an ICMP error tells the kernel of a narrower link than the host's own.
 #[track_caller]
 pub fn path_mtu(host: &Host, to: &str) -> u32 {
     const IP_MTU: i32 = 14;
-    let socket = host.enter(|| UdpSocket::bind("0.0.0.0:0")).expect("a port");
-    wire::set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO);
+    const IPV6_MTU: i32 = 24;
+    let six = to.starts_with('[');
+    let (family, discover, mtu, headers) = if six {
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, IPV6_MTU, 48)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, IP_MTU, 28)
+    };
+    let socket = host.enter(|| UdpSocket::bind(if six { "[::]:0" } else { "0.0.0.0:0" })).expect("a port");
+    wire::set(&socket, family, discover, libc::IP_PMTUDISC_DO);
     socket.connect(to).expect("connect");
     eventually("an ICMP error tells the MTU", || {
         // Too large for what is known already is an error, too.
-        let _ = socket.send(&[0; 1472]);
-        let mtu = wire::get(&socket, libc::IPPROTO_IP, IP_MTU) as u32;
+        let _ = socket.send(&vec![0; 1500 - headers]);
+        let mtu = wire::get(&socket, family, mtu) as u32;
         (mtu < 1500).then_some(mtu)
     })
+}
+
+/// All addresses of this one's family.
+fn any(address: &str) -> &'static str {
+    if address.contains(':') { "::" } else { "0.0.0.0" }
+}
+
+/// An address and a port as they stand in a URL.
+fn at_port(address: &str, port: u16) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
 /// A web server in a namespace, with one file whose bytes depend on their place.
@@ -58,12 +75,12 @@ pub struct Download {
 impl HttpServer {
     /// Serves a file of this many bytes on a host.
     pub fn start(host: &Host, bytes: usize) -> HttpServer {
-        let listener = host.enter(|| TcpListener::bind("0.0.0.0:8080")).expect("port 8080");
+        let listener = host.enter(|| TcpListener::bind((any(&host.address), 8080))).expect("port 8080");
         listener.set_nonblocking(true).expect("non-blocking");
         let (body, stop) = (Arc::new(noise(bytes)), Arc::new(AtomicBool::new(false)));
         let (file, stopped) = (Arc::clone(&body), Arc::clone(&stop));
         let thread = std::thread::spawn(move || serve(&listener, &file, &stopped));
-        HttpServer { url: format!("http://{}:8080/file", host.address), body, stop, thread: Some(thread) }
+        HttpServer { url: format!("http://{}/file", at_port(&host.address, 8080)), body, stop, thread: Some(thread) }
     }
 
     /// Fetches the file with curl; panics unless every byte is as it was sent.
@@ -161,10 +178,10 @@ impl UdpStream {
 
     /// Starts it: this many datagrams a second.
     pub fn start(from: &Namespace, to: &Host, rate: u32) -> UdpStream {
-        let receiver = to.enter(|| UdpSocket::bind("0.0.0.0:7000")).expect("port 7000");
+        let receiver = to.enter(|| UdpSocket::bind((any(&to.address), 7000))).expect("port 7000");
         // The usual buffer is full after 140 ms in which a busy machine doesn't let the receiver run.
         wire::set(&receiver, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 64 << 20);
-        let sender = from.enter(|| UdpSocket::bind("0.0.0.0:0")).expect("a port");
+        let sender = from.enter(|| UdpSocket::bind((any(&to.address), 0))).expect("a port");
         sender.connect((to.address.as_str(), 7000)).expect("connect");
         receiver.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");
         let stop = Arc::new(AtomicBool::new(false));

@@ -45,13 +45,13 @@ interfaces:
 
 /// One side of the router between raw wires: who stands there, and the router's address there.
 #[derive(Clone, Copy)]
-pub struct End {
+pub struct End<A = Ip> {
     /// The station's address.
-    pub ip: Ip,
+    pub ip: A,
     /// Its hardware address.
     pub mac: Mac,
     /// The router's address on this side.
-    pub router_ip: Ip,
+    pub router_ip: A,
     /// The router's hardware address on this side.
     pub router_mac: Mac,
 }
@@ -91,13 +91,14 @@ pub struct Wires {
     pub lab: Lab,
 }
 
-/// The addresses of an interface and of its sub-interfaces in a configuration, with their VLANs.
+/// The IPv4 addresses of an interface and of its sub-interfaces in a configuration, with their VLANs.
 fn addresses(config: &str, interface: &str) -> Vec<(Option<u16>, Ip)> {
     let config: Value = serde_saphyr::from_str(config).expect("a YAML configuration");
     let settings = &config["interfaces"][interface];
     let of = |vlan: Option<u16>, settings: &Value| -> Vec<(Option<u16>, Ip)> {
         let nets = settings["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        nets.map(|net| (vlan, frames::ip(net.split('/').next().unwrap_or_default()))).collect()
+        let address = |net: &str| net.split('/').next().unwrap_or_default().to_owned();
+        nets.map(address).filter(|net| !net.contains(':')).map(|net| (vlan, frames::ip(&net))).collect()
     };
     let subs = settings["sub-interfaces"].as_object().into_iter().flatten();
     let subs = subs.flat_map(|(vlan, settings)| of(vlan.parse().ok(), settings));

@@ -1,0 +1,154 @@
+//! The router's own addresses (RFC 4862 5.3, 5.4): tentative, then announced; and what is nobody else's is used.
+
+use harness::frames6::{self, ALL_NODES, Icmp6, Ip6, UNSPECIFIED, ip6, traffic};
+use harness::nd::{NA, NS, Nd, OVERRIDE, ROUTER};
+use harness::{LAN6, Lab, Router, Wire, Wires, eventually, frames};
+use std::time::{Duration, Instant};
+
+/// A wire to the lan, and the router just started.
+fn start() -> (Router, Wire, Lab) {
+    let lab = Lab::new();
+    let lan = lab.wire("lan");
+    let config = Wires::DUAL.lines().filter(|line| !line.contains("wan"));
+    let router = lab.start(&config.collect::<Vec<_>>().join("\n"));
+    (router, lan, lab)
+}
+
+/// The detection of an address: who asks for it from nobody.
+#[track_caller]
+fn detection(wire: &Wire, address: Ip6) -> Nd {
+    wire.expect("duplicate address detection", |frame| {
+        Nd::of_kind(NS, frame).filter(|asked| asked.ip.0 == UNSPECIFIED && asked.target() == address)
+    })
+}
+
+fn echo(seq: u16, to: Ip6) -> Vec<u8> {
+    LAN6.frame(&frames6::echo_request(LAN6.ip, to, 5, seq, b"in use?"))
+}
+
+/// RFC 4862 5.4: a question for the address, a second of waiting, in which the address is not used; then it is announced
+/// (RFC 4861 7.2.6) and used.
+#[test]
+fn an_address_is_tentative_first() {
+    let (router, lan, _lab) = start();
+    let own = LAN6.router_ip;
+    let asked = detection(&lan, own);
+    let begin = Instant::now();
+    assert_eq!(asked, Nd::detection(LAN6.router_mac, own));
+    // Neither pings nor questions are answered.
+    lan.send(&echo(1, own));
+    lan.send(&Nd::solicitation((LAN6.mac, LAN6.ip), own).frame());
+    let announced = lan.expect("the announcement", |frame| {
+        assert!(Icmp6::of(frame).is_none_or(|message| message.kind != 129), "it answers by a tentative address");
+        Nd::of_kind(NA, frame).filter(|told| told.target() == own)
+    });
+    assert!(begin.elapsed() >= Duration::from_millis(700), "RetransTimer is a second: {:?}", begin.elapsed());
+    let all = (frames6::group_mac(ALL_NODES), ALL_NODES);
+    let wanted = |flags| Nd::advertisement((LAN6.router_mac, own), all, flags);
+    let flags = announced.word[0];
+    assert!([ROUTER, ROUTER | OVERRIDE].contains(&flags), "{announced:?}");
+    assert_eq!(announced, Nd { ip: (announced.ip.0, ALL_NODES), ..wanted(flags) });
+    lan.send(&echo(2, own));
+    let reply = lan.expect("an echo reply", |frame| Icmp6::of(frame).filter(|message| message.kind == 129));
+    assert_eq!(reply.word[3], 2, "the first was answered, too");
+    drop(router);
+}
+
+/// The link-local address comes by itself, from the hardware address, and is tried as any other.
+#[test]
+fn the_link_local_address_comes_by_itself() {
+    let (router, lan, _lab) = start();
+    let local = LAN6.router_link_local();
+    assert_eq!(detection(&lan, local), Nd::detection(LAN6.router_mac, local));
+    let ping = frames6::echo_request(frames6::link_local(LAN6.mac), local, 5, 1, b"?");
+    eventually("it is used", || {
+        lan.send(&LAN6.frame(&ping));
+        lan.find(Duration::from_millis(200), &mut Vec::new(), |frame| {
+            Nd::of_kind(NS, frame).filter(|asked| asked.ip.0 == local)
+        })
+    });
+    drop(router);
+}
+
+/// RFC 4862 5.4.3, 5.4.4, 5.4.5: somebody has the address, or tries for it at the same time. It is not used, and
+/// the operator is told.
+#[test]
+fn an_address_that_somebody_else_has() {
+    let other = [2, 0, 0, 0, 9, 9];
+    let all = (frames6::group_mac(ALL_NODES), ALL_NODES);
+    for (name, conflict) in [
+        ("has it", Nd::advertisement((other, LAN6.router_ip), all, OVERRIDE)),
+        ("tries for it", Nd::detection(other, LAN6.router_ip)),
+    ] {
+        let (router, lan, _lab) = start();
+        detection(&lan, LAN6.router_ip);
+        lan.send(&conflict.frame());
+        eventually(&format!("the operator hears that somebody {name}"), || {
+            let told = router.run("show events").to_lowercase();
+            (told.contains("duplicate") && told.contains("2001:db8:1::1")).then_some(())
+        });
+        // The link-local address is another matter; once it is there, the other one would have been, too.
+        let local = LAN6.router_link_local();
+        let ready = || {
+            lan.send(&Nd::solicitation((LAN6.mac, LAN6.ip), local).frame());
+            let found = |frame: &[u8]| Nd::of_kind(NA, frame).filter(|told| told.target() == local);
+            lan.find(Duration::from_millis(200), &mut Vec::new(), found)
+        };
+        eventually("the link-local address is used", ready);
+        lan.send(&echo(1, LAN6.router_ip));
+        lan.send(&Nd::solicitation((LAN6.mac, LAN6.ip), LAN6.router_ip).frame());
+        lan.send(&Nd::solicitation((LAN6.mac, LAN6.ip), local).frame());
+        lan.expect("an answer by the link-local address", |frame| {
+            let message = Icmp6::of(frame)?;
+            assert_ne!(message.ip.source, LAN6.router_ip, "{name}: it uses the address: {message:?}");
+            Nd::of_kind(NA, frame).filter(|told| told.target() == local)
+        });
+        drop(router);
+    }
+}
+
+/// An address that is added is tried, one that is removed is answered for no more.
+#[test]
+fn addresses_come_and_go() {
+    let net = Wires::dual("");
+    let own = ip6("2001:db8:1::2");
+    net.router.run("address add 2001:db8:1::2/64 interface lan");
+    detection(&net.lan, own);
+    let used = || traffic(&net.pass(&[echo(1, own)]).lan).iter().any(|frame| Icmp6::of(frame).is_some());
+    eventually("it is used", || used().then_some(()));
+    let row = net.router.interface("lan").expect("lan");
+    assert!(row["addresses"].to_string().contains("2001:db8:1::2/64"), "{row}");
+    net.router.run("address remove 2001:db8:1::2/64 interface lan");
+    assert!(!used());
+    assert_eq!(traffic(&net.pass(&[echo(1, LAN6.router_ip)]).lan).len(), 1, "the other one stays");
+}
+
+/// RFC 4291 2.6.1: the subnet's router anycast address is the router's, too.
+#[test]
+fn the_subnet_router_anycast_address() {
+    let net = Wires::dual("");
+    let seen = traffic(&net.pass(&[echo(1, ip6("2001:db8:1::"))]).lan);
+    let reply = Icmp6::of(seen.first().expect("an answer")).expect("an echo reply");
+    assert_eq!((reply.kind, reply.ip.destination), (129, LAN6.ip));
+    // Nor is it forwarded by the address of the other side.
+    let seen = net.pass(&[echo(1, ip6("2001:db8:2::"))]);
+    assert!(traffic(&seen.wan).is_empty(), "{:02x?}", seen.wan);
+}
+
+/// An interface without an address of IPv6 takes no part in it.
+#[test]
+fn no_ip6_without_an_address() {
+    let net = Wires::start("");
+    let local = LAN6.router_link_local();
+    let ping = |to| LAN6.frame(&frames6::echo_request(LAN6.ip, to, 1, 1, b"?"));
+    let all = frames::ethernet(
+        LAN6.mac,
+        [0x33, 0x33, 0, 0, 0, 1],
+        frames6::IP6,
+        &frames6::echo_request(frames6::link_local(LAN6.mac), ALL_NODES, 1, 1, b"?"),
+    );
+    let asked = Nd::solicitation((LAN6.mac, LAN6.ip), local).frame();
+    let seen = net.pass(&[ping(local), ping(LAN6.router_ip), all, asked]);
+    let six = |frames: &[Vec<u8>]| frames.iter().filter(|frame| frames::ether_type(frame) == frames6::IP6).count();
+    assert_eq!((six(&seen.lan), six(&seen.wan)), (0, 0), "{seen:02x?}");
+}
