@@ -1,0 +1,30 @@
+//! Features of interfaces that follow from their settings: switched on and off when all steps of a change are done.
+
+use super::{Router, mss_clamp, urpf};
+use millrace_engine::{ArcName, NodeName};
+use std::collections::BTreeSet;
+
+/// What is on, each with its interface.
+#[derive(Debug, Default)]
+pub struct Features(BTreeSet<(ArcName, NodeName, u32)>);
+
+impl Router {
+    /// Lets the features of all interfaces be those of their settings.
+    pub(super) fn follow_features(&mut self) {
+        let mut wanted = BTreeSet::new();
+        for interface in self.interfaces.iter() {
+            let index = interface.index;
+            let features = [urpf::features(interface.urpf), mss_clamp::features(interface.mss_clamp)].concat();
+            let features = features.into_iter().chain(self.policy_routes.features(index));
+            wanted.extend(features.map(|feature| (feature.arc, feature.node, index)));
+        }
+        let before = std::mem::replace(&mut self.features.0, wanted);
+        let after = &self.features.0;
+        let off = before.difference(after).map(|feature| (feature, false));
+        for ((arc, node, interface), on) in off.chain(after.difference(&before).map(|feature| (feature, true))) {
+            if !self.engine.switch_feature(*arc, *node, *interface, on) {
+                tracing::error!(arc = arc.as_str(), %node, "the graph has no such feature");
+            }
+        }
+    }
+}
