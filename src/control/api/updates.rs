@@ -5,7 +5,7 @@ use super::{Sender, no_vrf};
 use crate::control::routes::Path;
 use crate::control::routes::update::{Refusal, Session, SessionError, Update};
 use crate::control::{Router, Shared};
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use millrace_api::v1::route_updates::What;
 use millrace_api::v1::{RouteAction, RouteChange, RouteOrigin, RouteRefusal, RouteUpdates, RouteUpdatesReply};
 use millrace_config::{DEFAULT_VRF, Route};
@@ -188,14 +188,13 @@ fn apply(
             reply.refusals.push(RouteRefusal { prefix: text.to_owned(), reason });
         }
     };
-    let lead =
-        match path.and_then(|path| update.lead(&path).ok_or("only the router's own routes lead there".to_owned())) {
-            Ok(lead) => lead,
-            Err(reason) => {
-                prefixes.iter().for_each(|text| refuse(text, reason.clone()));
-                return;
-            }
-        };
+    let lead = match path.and_then(|path| update.lead(&path)) {
+        Ok(lead) => lead,
+        Err(reason) => {
+            prefixes.iter().for_each(|text| refuse(text, reason.clone()));
+            return;
+        }
+    };
     for text in prefixes {
         let done = prefix(text).and_then(|prefix| {
             let done = match action {
@@ -212,8 +211,8 @@ fn apply(
     update.release(lead);
 }
 
-fn prefix(text: &str) -> Result<Ipv4Net, String> {
-    let prefix: Ipv4Net = text.parse().map_err(|_| "no IPv4 prefix".to_owned())?;
+fn prefix(text: &str) -> Result<IpNet, String> {
+    let prefix: IpNet = text.parse().map_err(|_| "no prefix of IPv4 or IPv6".to_owned())?;
     if prefix.trunc() != prefix {
         return Err(format!("bits are set behind the prefix length; {} has none", prefix.trunc()));
     }

@@ -1,14 +1,18 @@
-//! The adjacencies: one for each neighbour that a route or the neighbour table uses, one for each interface's unknown
-//! neighbours (glean), and a few that stand for what is never sent. The only writer of
-//! [`Tables::adjacencies`](millrace_graph_nodes::forwarding::Tables::adjacencies).
+//! The adjacencies: one for each neighbour that a route or the neighbour table uses, one for each set of next hops with a single
+//! one, one for each interface's unknown neighbours (glean), and a few that stand for what is never sent. The only writer of
+//! [`Tables::adjacencies`](millrace_graph_nodes::forwarding::Tables::adjacencies) and of what finds link-local neighbours.
+//!
+//! What becomes known of a neighbour is published once for it, and once for each set of next hops that leads to it alone: O(sets),
+//! however many routes they have.
 
 use millrace_engine::epoch::domain;
 use millrace_graph_nodes::forwarding::{Forwarding, MAX_ADJACENCIES};
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::indices::Indices;
 use millrace_wire::{EtherType, Ethernet, IntoBytes, MacAddr, Vlan};
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 /// The adjacency of packets for the router itself.
 pub const LOCAL: u32 = 1;
@@ -18,7 +22,9 @@ pub const BLACKHOLE: u32 = 2;
 pub const UNREACHABLE: u32 = 3;
 /// The adjacency of packets whose sender is told "administratively prohibited".
 pub const PROHIBIT: u32 = 4;
-const FIRST_FREE: u32 = 5;
+/// The adjacency of packets to link-local addresses.
+pub const LINK_LOCAL: u32 = 5;
+const FIRST_FREE: u32 = 6;
 
 /// What adjacencies have to know of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +44,10 @@ struct Neighbor {
     index: u32,
     users: u32,
     mac: Option<MacAddr>,
+    /// Its MAC address is in use, and not known to be right any more.
+    stale: bool,
+    /// Adjacencies of others that are always the same as this one.
+    copies: BTreeSet<u32>,
 }
 
 /// See the module.
@@ -46,7 +56,10 @@ pub struct Adjacencies {
     forwarding: Forwarding,
     indices: Indices,
     links: BTreeMap<u32, (Link, u32)>,
-    neighbors: BTreeMap<(u32, Ipv4Addr), Neighbor>,
+    neighbors: BTreeMap<(u32, IpAddr), Neighbor>,
+    slots: usize,
+    /// The tables that packets can be looked up in.
+    tables: BTreeSet<u32>,
 }
 
 impl Adjacencies {
@@ -58,12 +71,15 @@ impl Adjacencies {
             (BLACKHOLE, AdjacencyKind::Blackhole),
             (UNREACHABLE, AdjacencyKind::Unreachable),
             (PROHIBIT, AdjacencyKind::Prohibit),
+            (LINK_LOCAL, AdjacencyKind::LinkLocal),
         ];
         let new = Adjacencies {
             forwarding,
             indices: Indices::new(FIRST_FREE..MAX_ADJACENCIES),
             links: BTreeMap::new(),
             neighbors: BTreeMap::new(),
+            slots: 0,
+            tables: BTreeSet::new(),
         };
         fixed.into_iter().for_each(|(index, kind)| new.publish(index, Adjacency::new(kind)));
         new
@@ -71,19 +87,23 @@ impl Adjacencies {
 
     /// Adds an interface, or says what changed about it: all its adjacencies follow. False when no index is left.
     pub fn set_link(&mut self, interface: u32, link: Link) -> bool {
-        let index = match self.links.get(&interface) {
-            Some((old, _)) if *old == link => return true,
-            Some((_, index)) => *index,
+        let (old, index) = match self.links.get(&interface) {
+            Some((old, index)) => (Some(*old), *index),
             None => match self.indices.allocate() {
-                Some(index) => index,
+                Some(index) => (None, index),
                 None => return false,
             },
         };
         self.links.insert(interface, (link, index));
-        let glean = Adjacency { interface, mtu: link.mtu, ..Adjacency::new(AdjacencyKind::Glean) };
-        self.publish(index, glean);
+        // Whether it is up is no part of an adjacency.
+        if old.is_some_and(|old| Link { up: link.up, ..old } == link) {
+            return true;
+        }
+        // Of both families: a packet's destination says for itself which it is.
+        self.publish(index, Adjacency { interface, mtu: link.mtu, ..Adjacency::new(AdjacencyKind::Glean) });
+        let _ = self.forwarding.gleans6.set(&domain(), interface, index);
         for ((_, address), neighbor) in self.neighbors.range(of(interface)) {
-            self.publish(neighbor.index, adjacency(interface, link, *address, neighbor.mac));
+            self.publish_neighbor(interface, link, *address, neighbor);
         }
         true
     }
@@ -91,6 +111,8 @@ impl Adjacencies {
     /// Takes an interface out. Nothing uses its adjacencies any more.
     pub fn remove_link(&mut self, interface: u32) {
         if let Some((_, index)) = self.links.remove(&interface) {
+            self.forwarding.gleans6.clear(&domain(), interface);
+            self.forwarding.link_locals.clear(&domain(), interface);
             self.indices.release(index);
         }
         let gone: Vec<_> = self.neighbors.range(of(interface)).map(|(key, _)| *key).collect();
@@ -116,22 +138,32 @@ impl Adjacencies {
         self.links.get(&interface).map(|(_, index)| *index)
     }
 
+    /// Says whether packets can be looked up in a table. Slots that lead to it are not touched.
+    pub fn set_table(&mut self, table: u32, there: bool) {
+        if there {
+            self.tables.insert(table);
+        } else {
+            self.tables.remove(&table);
+        }
+    }
+
     /// The adjacency of a neighbour, made when there is none. To be [released](Self::release) as often. `None` when the
     /// interface is unknown or no index is left.
-    pub fn acquire(&mut self, interface: u32, address: Ipv4Addr) -> Option<u32> {
+    pub fn acquire(&mut self, interface: u32, address: IpAddr) -> Option<u32> {
         if let Some(neighbor) = self.neighbors.get_mut(&(interface, address)) {
             neighbor.users += 1;
             return Some(neighbor.index);
         }
         let link = self.link(interface)?;
         let index = self.indices.allocate()?;
-        self.publish(index, adjacency(interface, link, address, None));
-        self.neighbors.insert((interface, address), Neighbor { index, users: 1, mac: None });
+        let neighbor = Neighbor { index, users: 1, mac: None, stale: false, copies: BTreeSet::new() };
+        self.publish_neighbor(interface, link, address, &neighbor);
+        self.neighbors.insert((interface, address), neighbor);
         Some(index)
     }
 
     /// Gives up one use of a neighbour's adjacency.
-    pub fn release(&mut self, interface: u32, address: Ipv4Addr) {
+    pub fn release(&mut self, interface: u32, address: IpAddr) {
         let Some(neighbor) = self.neighbors.get_mut(&(interface, address)) else { return };
         neighbor.users -= 1;
         if neighbor.users == 0
@@ -142,24 +174,110 @@ impl Adjacencies {
     }
 
     /// Says which MAC address a neighbour has; `None`: it has to be asked for. Ignored when nobody uses the neighbour.
-    pub fn set_mac(&mut self, interface: u32, address: Ipv4Addr, mac: Option<MacAddr>) {
+    pub fn set_mac(&mut self, interface: u32, address: IpAddr, mac: Option<MacAddr>) {
+        self.change(interface, address, |neighbor| (neighbor.mac, neighbor.stale) = (mac, false));
+    }
+
+    /// Says whether the packet path is to tell when it uses a neighbour's MAC address. Ignored when nobody uses the neighbour.
+    pub fn set_stale(&mut self, interface: u32, address: IpAddr, stale: bool) {
+        self.change(interface, address, |neighbor| neighbor.stale = stale);
+    }
+
+    fn change(&mut self, interface: u32, address: IpAddr, change: impl FnOnce(&mut Neighbor)) {
         let Some(link) = self.link(interface) else { return };
         let Some(neighbor) = self.neighbors.get_mut(&(interface, address)) else { return };
-        if neighbor.mac != mac {
-            neighbor.mac = mac;
-            let index = neighbor.index;
-            self.publish(index, adjacency(interface, link, address, mac));
+        let old = (neighbor.mac, neighbor.stale);
+        change(neighbor);
+        if old == (neighbor.mac, neighbor.stale) {
+            return;
+        }
+        let known = (old.0.is_some(), neighbor.mac.is_some());
+        if let Some(neighbor) = self.neighbors.get(&(interface, address)) {
+            self.publish_neighbor(interface, link, address, neighbor);
+        }
+        if known.0 != known.1 && is_link_local(address) {
+            self.publish_link_locals(interface);
         }
     }
 
+    /// Lets the packet path find the known neighbours of an interface that no route leads to: O(those).
+    fn publish_link_locals(&self, interface: u32) {
+        let all = self.neighbors.range((interface, LINK_LOCALS.0.into())..=(interface, LINK_LOCALS.1.into()));
+        let known = all.filter(|(_, neighbor)| neighbor.mac.is_some()).filter_map(|((_, address), neighbor)| {
+            let IpAddr::V6(address) = address else { return None };
+            Some((address.to_bits(), neighbor.index))
+        });
+        let _ = self.forwarding.link_locals.set(&domain(), interface, known.collect());
+    }
+
     /// Whether routes other than a known neighbour's own host route lead to it.
-    pub fn is_next_hop(&self, interface: u32, address: Ipv4Addr) -> bool {
+    pub fn is_next_hop(&self, interface: u32, address: IpAddr) -> bool {
         self.neighbors.get(&(interface, address)).is_some_and(|n| n.users > u32::from(n.mac.is_some()))
     }
 
-    /// How many adjacencies there are.
+    /// Whether a neighbour's MAC address is known.
+    pub fn is_known(&self, interface: u32, address: IpAddr) -> bool {
+        self.neighbors.get(&(interface, address)).is_some_and(|neighbor| neighbor.mac.is_some())
+    }
+
+    /// A new adjacency that leads nowhere at first. `None` when no index is left.
+    pub fn add_slot(&mut self) -> Option<u32> {
+        let slot = self.indices.allocate()?;
+        self.slots += 1;
+        self.publish(slot, Adjacency::new(AdjacencyKind::Drop));
+        Some(slot)
+    }
+
+    /// Gives up what [`add_slot`](Self::add_slot) gave. It is no [copy](Self::copy) any more.
+    pub fn remove_slot(&mut self, slot: u32) {
+        self.slots -= 1;
+        self.indices.release(slot);
+    }
+
+    /// Leads a slot nowhere.
+    pub fn lead_nowhere(&self, slot: u32) {
+        self.publish(slot, Adjacency::new(AdjacencyKind::Drop));
+    }
+
+    /// Leads a slot to a load-balance.
+    pub fn lead_to_balance(&self, slot: u32, index: u32) {
+        self.publish(slot, Adjacency { index, ..Adjacency::new(AdjacencyKind::Balance) });
+    }
+
+    /// Leads a slot to another table. False, and it leads nowhere, if there is none of that number.
+    pub fn lead_to_table(&self, slot: u32, table: u32) -> bool {
+        let there = self.tables.contains(&table);
+        let adjacency = Adjacency { index: table, ..Adjacency::new(AdjacencyKind::Table) };
+        self.publish(slot, if there { adjacency } else { Adjacency::new(AdjacencyKind::Drop) });
+        there
+    }
+
+    /// Makes a slot the same as a neighbour's adjacency, until [`part`](Self::part). False if there is no such neighbour.
+    pub fn copy(&mut self, interface: u32, address: IpAddr, slot: u32) -> bool {
+        let Some(link) = self.link(interface) else { return false };
+        let Some(neighbor) = self.neighbors.get_mut(&(interface, address)) else { return false };
+        neighbor.copies.insert(slot);
+        let adjacency = adjacency(interface, link, address, neighbor);
+        self.publish(slot, adjacency);
+        true
+    }
+
+    /// Ends that a slot follows a neighbour; it stays as it is.
+    pub fn part(&mut self, interface: u32, address: IpAddr, slot: u32) {
+        if let Some(neighbor) = self.neighbors.get_mut(&(interface, address)) {
+            neighbor.copies.remove(&slot);
+        }
+    }
+
+    /// How many adjacencies there are. O(1).
     pub fn count(&self) -> usize {
-        FIRST_FREE as usize + self.links.len() + self.neighbors.len()
+        FIRST_FREE as usize + self.links.len() + self.neighbors.len() + self.slots
+    }
+
+    fn publish_neighbor(&self, interface: u32, link: Link, address: IpAddr, neighbor: &Neighbor) {
+        let adjacency = adjacency(interface, link, address, neighbor);
+        self.publish(neighbor.index, adjacency);
+        neighbor.copies.iter().for_each(|slot| self.publish(*slot, adjacency));
     }
 
     fn publish(&self, index: u32, adjacency: Adjacency) {
@@ -168,9 +286,20 @@ impl Adjacencies {
     }
 }
 
+/// The first and the last link-local address.
+const LINK_LOCALS: (Ipv6Addr, Ipv6Addr) = (
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0),
+    Ipv6Addr::new(0xfebf, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff),
+);
+
+/// Whether an address means something on its own link only, and no route leads to it.
+pub fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
 /// The keys of an interface's neighbours.
-fn of(interface: u32) -> std::ops::RangeInclusive<(u32, Ipv4Addr)> {
-    (interface, Ipv4Addr::UNSPECIFIED)..=(interface, Ipv4Addr::BROADCAST)
+fn of(interface: u32) -> RangeInclusive<(u32, IpAddr)> {
+    (interface, IpAddr::V4(Ipv4Addr::UNSPECIFIED))..=(interface, IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)))
 }
 
 /// The Ethernet header of frames on a link, with the tag of a sub-interface.
@@ -183,8 +312,15 @@ pub fn header(link: Link, to: MacAddr, what: EtherType) -> Vec<u8> {
     }
 }
 
-fn adjacency(interface: u32, link: Link, address: Ipv4Addr, mac: Option<MacAddr>) -> Adjacency {
-    let next_hop = address.to_bits();
-    mac.and_then(|mac| Adjacency::with_rewrite(interface, link.mtu, next_hop, &header(link, mac, EtherType::IPV4)))
+fn adjacency(interface: u32, link: Link, address: IpAddr, neighbor: &Neighbor) -> Adjacency {
+    let (next_hop, what) = match address {
+        IpAddr::V4(address) => (address.to_bits().into(), EtherType::IPV4),
+        IpAddr::V6(address) => (address.to_bits(), EtherType::IPV6),
+    };
+    let header = neighbor.mac.map(|mac| header(link, mac, what));
+    let kind = if neighbor.stale { AdjacencyKind::Stale } else { AdjacencyKind::Rewrite };
+    header
+        .and_then(|header| Adjacency::with_rewrite(interface, link.mtu, next_hop, &header))
+        .map(|adjacency| Adjacency { kind, ..adjacency })
         .unwrap_or(Adjacency { interface, mtu: link.mtu, next_hop, ..Adjacency::new(AdjacencyKind::Arp) })
 }

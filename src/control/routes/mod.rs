@@ -1,37 +1,63 @@
-//! The routes of all VRFs: which there are, which of them win, where they lead, and the forwarding tables made of them.
+//! The routes of all VRFs and both address families: which there are, which of them win, where they lead, and the forwarding
+//! tables made of them.
 //!
 //! A prefix has a candidate for each origin; the best that works is installed. The router's own routes come through
 //! [`Routes::set`], those that routing daemons tell it through [`update`]. Next hops are resolved to neighbours, if
-//! need be through other routes, and again whenever a route to a gateway or the state of an interface changes. What is
+//! need be through other routes, and again when a route to a gateway or the state of an interface changes. What is
 //! installed is always replaced in place, so that forwarding never sees a gap.
+//!
+//! What changes cost, for n routes, of which a set of next hops may be shared by any number:
+//!
+//! | change | work |
+//! |---|---|
+//! | a route comes, goes, or leads elsewhere | O(log n), and the forwarding table's own |
+//! | a neighbour's MAC address | O(sets that lead to it alone) |
+//! | a next hop goes down or comes back, a gateway's way changes | O(sets that hang on it): no route is touched |
+//! | a set loses its last way, or gets its first | the same at once; its routes give way to others, or come back, in pieces of [`Routes::work`]: O(n) in all |
 
 pub mod adjacencies;
 mod balances;
 mod groups;
+mod path;
 mod resolve;
 mod rib;
+mod show;
 mod table;
 #[cfg(test)]
 mod tests;
 pub mod update;
+mod vrf;
+mod walk;
+mod watch;
 
 pub use adjacencies::{Adjacencies, Link};
-pub use balances::Balances;
-pub use table::{Candidate, Hop, Path};
+pub use path::{Candidate, Hop, Path};
+pub use show::{Shown, Step, Summary, What};
+pub use watch::Changed;
 
-use ipnet::Ipv4Net;
+use adjacencies::is_link_local;
+use balances::Balances;
+use ipnet::IpNet;
 use millrace_engine::epoch::domain;
 use millrace_graph_nodes::forwarding::{Forwarding, MAX_TABLES};
-use millrace_tables::fib::Target;
 use millrace_tables::indices::Indices;
-use millrace_tables::lpm4::Lpm4;
-use rib::Known;
+use millrace_tables::lpm::Lpm;
+use millrace_wire::MacAddr;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
-use std::ops::Bound;
-use std::sync::Arc;
-use table::{Parts, Table};
+use std::net::{IpAddr, Ipv4Addr};
+use tokio::sync::broadcast;
+use vrf::{Split, Vrf};
+use watch::Watchers;
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    Ip4,
+    /// IPv6.
+    Ip6,
+}
 
 /// Who made a route. The order is that of preference (administrative distances 0, 0, 1 and 255 elsewhere).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +73,9 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// All of them, in order.
+    pub const ALL: [Origin; 4] = [Origin::Connected, Origin::Nat, Origin::Static, Origin::Neighbor];
+
     /// The word for it in listings.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,17 +90,20 @@ impl Origin {
 /// An origin, and what tells its routes to one prefix apart: the address that makes it connected, the interface of a
 /// neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source(pub Origin, pub u32);
+pub struct Source(pub Origin, pub u128);
 
 /// Why a route can't be.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
-    /// See [`millrace_tables::lpm4::TableFull`].
-    #[error("the forwarding table is full: too many /24 networks have longer prefixes inside")]
+    /// See [`millrace_tables::lpm::TableFull`].
+    #[error("the forwarding table is full: too many networks have longer prefixes inside")]
     Full,
     /// No table of that number.
     #[error("there is no such forwarding table")]
     NoTable,
+    /// IPv4 routes lead over IPv4 gateways, IPv6 routes over IPv6 ones.
+    #[error("a prefix and its gateways have to be of one address family")]
+    Family,
     /// A limit of the forwarding plane.
     #[error("{0}")]
     Limit(&'static str),
@@ -80,96 +112,125 @@ pub enum RouteError {
     Memory(#[from] io::Error),
 }
 
-/// A route in a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown<'a> {
-    /// The word for its origin.
-    pub origin: &'a str,
-    /// Where it leads.
-    pub path: Path,
-}
-
-impl<'a> Shown<'a> {
-    /// `None` for host routes of neighbours.
-    fn of(known: Known<'a>, table: &Table) -> Option<Shown<'a>> {
-        let path = match known {
-            Known::Own(candidate) if candidate.origin == Origin::Neighbor => return None,
-            Known::Own(candidate) => candidate.path.clone(),
-            Known::Told(_, lead) => lead.path(&table.groups)?,
-        };
-        Some(Shown { origin: known.origin(), path })
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Routes {
     forwarding: Forwarding,
     numbers: Indices,
-    tables: BTreeMap<u32, Table>,
+    vrfs: BTreeMap<u32, Vrf>,
     adjacencies: Adjacencies,
     balances: Balances,
+    watchers: Watchers,
     /// Sessions of [`update`] so far.
     sessions: u64,
 }
 
-/// The limited broadcast address is the router's own in every table (RFC 1812 section 5.3.5.1).
-const LIMITED_BROADCAST: Source = Source(Origin::Connected, u32::MAX);
+/// The routes that every table has.
+const ALWAYS: Source = Source(Origin::Connected, u128::MAX);
 
 impl Routes {
     /// Without tables.
     pub fn new(forwarding: Forwarding) -> Routes {
         Routes {
             numbers: Indices::new(0..MAX_TABLES),
-            tables: BTreeMap::new(),
+            vrfs: BTreeMap::new(),
             adjacencies: Adjacencies::new(forwarding.clone()),
             balances: Balances::new(forwarding.clone()),
+            watchers: Watchers::default(),
             sessions: 0,
             forwarding,
         }
     }
 
-    /// A new table; the first has number 0.
+    /// A new table, for both families; the first has number 0.
     ///
     /// # Errors
     /// No number or no memory is left.
     pub fn add_table(&mut self) -> Result<u32, RouteError> {
         let number = self.numbers.allocate().ok_or(RouteError::Limit("there are 1024 VRFs already"))?;
-        let (writer, reader) = Lpm4::new()?;
-        let _ = self.forwarding.fibs.set(&domain(), number, reader);
-        self.tables.insert(number, Table::new(writer));
-        self.set(number, host(Ipv4Addr::BROADCAST), LIMITED_BROADCAST, Path::LimitedBroadcast)?;
+        let ((four, four_reader), (six, six_reader)) = (Lpm::new::<u32>()?, Lpm::new::<u128>()?);
+        // Numbers are below the capacity.
+        let _ = self.forwarding.fibs.set(&domain(), number, four_reader);
+        let _ = self.forwarding.fibs6.set(&domain(), number, six_reader);
+        self.vrfs.insert(number, Vrf::new(four, six));
+        self.table_changed(number, true);
+        // The limited broadcast address is the router's own in every table (RFC 1812 section 5.3.5.1); what is link-local or
+        // multicast is never forwarded (RFC 4291 section 2.5.6; there is no multicast routing).
+        let everywhere = [
+            (IpNet::from(IpAddr::V4(Ipv4Addr::BROADCAST)), Path::LimitedBroadcast),
+            (IpNet::V6(<u128 as millrace_tables::lpm::Address>::net(0xfe80 << 112, 10)), Path::LinkLocal),
+            (IpNet::V6(<u128 as millrace_tables::lpm::Address>::net(0xff << 120, 8)), Path::Multicast),
+        ];
+        for (prefix, path) in everywhere {
+            self.set(number, prefix, ALWAYS, path)?;
+        }
         Ok(number)
     }
 
-    /// Takes away a table, in which only its own routes and those of routing daemons are left.
+    /// Takes away a table, in which only its own routes and those of routing daemons are left. Routes of other tables that lead to
+    /// it lead nowhere from now on.
     pub fn remove_table(&mut self, number: u32) {
-        let Routes { tables, adjacencies, balances, .. } = self;
-        if let Some(mut table) = tables.remove(&number) {
-            table.groups.clear(&mut Parts { adjacencies, balances });
-            self.forwarding.fibs.clear(&domain(), number);
-            self.numbers.release(number);
+        let Some(mut vrf) = self.vrfs.remove(&number) else { return };
+        let Routes { adjacencies, balances, .. } = self;
+        vrf.groups.clear(&mut groups::Plane { adjacencies, balances });
+        self.table_changed(number, false);
+        self.forwarding.fibs.clear(&domain(), number);
+        self.forwarding.fibs6.clear(&domain(), number);
+        self.numbers.release(number);
+    }
+
+    /// Lets what leads to a table follow.
+    fn table_changed(&mut self, number: u32, there: bool) {
+        self.adjacencies.set_table(number, there);
+        for table in self.tables() {
+            let Some(Split { four, six, mut parts, .. }) = self.split(table) else { continue };
+            let Some(group) = parts.groups.to_table(number) else { continue };
+            if parts.groups.table_changed(group, &mut parts.plane) {
+                four.flipped(group);
+                six.flipped(group);
+            }
+            if !there {
+                parts.groups.forget_table(number);
+            }
+            four.work(&mut parts);
+            six.work(&mut parts);
         }
     }
 
-    /// Adds a route, or replaces the one of the same source without a gap.
+    fn tables(&self) -> Vec<u32> {
+        self.vrfs.keys().copied().collect()
+    }
+
+    /// The parts of a table that work together.
+    fn split(&mut self, table: u32) -> Option<Split<'_>> {
+        let Routes { vrfs, adjacencies, balances, watchers, .. } = self;
+        let plane = groups::Plane { adjacencies, balances };
+        Some(vrfs.get_mut(&table)?.split(table, plane, watchers))
+    }
+
+    /// Adds a route, or replaces the one of the same source without a gap. Host bits of the prefix are ignored.
     ///
     /// # Errors
-    /// There is no room or no such table; all is as it was.
-    pub fn set(&mut self, table: u32, prefix: Ipv4Net, source: Source, path: Path) -> Result<(), RouteError> {
-        let Routes { tables, adjacencies, balances, .. } = self;
-        let table = tables.get_mut(&table).ok_or(RouteError::NoTable)?;
-        table.set(prefix.trunc(), source, path, &mut Parts { adjacencies, balances })
+    /// There is no room or no such table, or the families differ; all is as it was.
+    pub fn set(&mut self, table: u32, prefix: IpNet, source: Source, path: Path) -> Result<(), RouteError> {
+        let Split { four, six, mut parts, .. } = self.split(table).ok_or(RouteError::NoTable)?;
+        match prefix {
+            IpNet::V4(prefix) => four.set(prefix.trunc(), source, path, &mut parts),
+            IpNet::V6(prefix) => six.set(prefix.trunc(), source, path, &mut parts),
+        }
     }
 
     /// Takes out a source's route. False when it has none to that prefix.
-    pub fn unset(&mut self, table: u32, prefix: Ipv4Net, source: Source) -> bool {
-        let Routes { tables, adjacencies, balances, .. } = self;
-        let Some(table) = tables.get_mut(&table) else { return false };
-        table.unset(prefix.trunc(), source, &mut Parts { adjacencies, balances })
+    pub fn unset(&mut self, table: u32, prefix: IpNet, source: Source) -> bool {
+        let Some(Split { four, six, mut parts, .. }) = self.split(table) else { return false };
+        match prefix {
+            IpNet::V4(prefix) => four.unset(prefix.trunc(), source, &mut parts),
+            IpNet::V6(prefix) => six.unset(prefix.trunc(), source, &mut parts),
+        }
     }
 
-    /// Adds an interface or tells what changed about it; routes follow its state.
+    /// Adds an interface or tells what changed about it; routes follow its state: sets of next hops at once, the routes of those
+    /// that can't be reached any more or can be again by [`work`](Self::work).
     ///
     /// # Errors
     /// No adjacency is left for it.
@@ -190,15 +251,45 @@ impl Routes {
             self.adjacencies.set_link(interface, Link { up: false, ..link });
             self.follow(interface);
         }
-        self.tables.values_mut().for_each(|table| table.groups.forget(interface));
+        self.vrfs.values_mut().for_each(|vrf| vrf.groups.forget_interface(interface));
         self.adjacencies.remove_link(interface);
     }
 
+    /// Lets routes follow the state of an interface: next hops first, as most traffic hangs on them.
     fn follow(&mut self, interface: u32) {
-        let Routes { tables, adjacencies, balances, .. } = self;
-        for table in tables.values_mut() {
-            table.interface_changed(interface, &mut Parts { adjacencies, balances });
+        for table in self.tables() {
+            let Some(Split { four, six, mut parts, .. }) = self.split(table) else { continue };
+            let hanging = parts.groups.on_interface(interface);
+            four.resolve_again(&hanging, &mut parts);
+            six.resolve_again(&hanging, &mut parts);
         }
+        for table in self.tables() {
+            let Some(Split { four, six, mut parts, .. }) = self.split(table) else { continue };
+            four.interface_changed(interface, &mut parts);
+            six.interface_changed(interface, &mut parts);
+            four.work(&mut parts);
+            six.work(&mut parts);
+        }
+    }
+
+    /// Does a piece, well under a millisecond, of what changes left to be done: withdrawing routes whose next hops can't be reached
+    /// any more in favour of others, installing those whose next hops can be again. True when there is more.
+    pub fn work(&mut self) -> bool {
+        let busy = |vrf: &Vrf| vrf.four.has_work() || vrf.six.has_work();
+        let next = self.vrfs.iter().find(|(_, vrf)| busy(vrf)).map(|(table, _)| *table);
+        if let Some(Split { four, six, mut parts, .. }) = next.and_then(|table| self.split(table)) {
+            if four.has_work() {
+                four.work(&mut parts);
+            } else {
+                six.work(&mut parts);
+            }
+        }
+        self.has_work()
+    }
+
+    /// Whether there is something for [`work`](Self::work). O(tables).
+    pub fn has_work(&self) -> bool {
+        self.vrfs.values().any(|vrf| vrf.four.has_work() || vrf.six.has_work())
     }
 
     /// The adjacencies, to read.
@@ -214,112 +305,50 @@ impl Routes {
         &mut self,
         table: u32,
         interface: u32,
-        address: Ipv4Addr,
-        mac: millrace_wire::MacAddr,
+        address: IpAddr,
+        mac: MacAddr,
     ) -> Result<(), RouteError> {
-        let source = Source(Origin::Neighbor, interface);
-        let is_new = !self.candidates(table, host(address)).any(|c| Source(c.origin, c.owner) == source);
-        if is_new {
-            let index = self.adjacencies.acquire(interface, address);
-            let index = index.ok_or(RouteError::Limit("there are too many neighbours"))?;
+        if self.adjacencies.is_known(interface, address) {
             self.adjacencies.set_mac(interface, address, Some(mac));
-            if let Err(error) = self.set(table, host(address), source, Path::Neighbor(index, interface)) {
-                self.adjacencies.release(interface, address);
-                return Err(error);
-            }
-        } else {
-            self.adjacencies.set_mac(interface, address, Some(mac));
+            return Ok(());
         }
-        Ok(())
+        let index = self.adjacencies.acquire(interface, address);
+        let index = index.ok_or(RouteError::Limit("there are too many neighbours"))?;
+        self.adjacencies.set_mac(interface, address, Some(mac));
+        if is_link_local(address) {
+            return Ok(());
+        }
+        let source = Source(Origin::Neighbor, interface.into());
+        let done = self.set(table, host(address), source, Path::Neighbor(index, interface));
+        if done.is_err() {
+            self.adjacencies.set_mac(interface, address, None);
+            self.adjacencies.release(interface, address);
+        }
+        done
     }
 
     /// A neighbour's MAC address is no longer known.
-    pub fn neighbor_unknown(&mut self, table: u32, interface: u32, address: Ipv4Addr) {
-        self.adjacencies.set_mac(interface, address, None);
-        if self.unset(table, host(address), Source(Origin::Neighbor, interface)) {
+    pub fn neighbor_unknown(&mut self, table: u32, interface: u32, address: IpAddr) {
+        if self.adjacencies.is_known(interface, address) {
+            self.adjacencies.set_mac(interface, address, None);
+            self.unset(table, host(address), Source(Origin::Neighbor, interface.into()));
             self.adjacencies.release(interface, address);
         }
     }
 
-    fn candidates(&self, table: u32, prefix: Ipv4Net) -> impl Iterator<Item = &Candidate> {
-        let entry = self.tables.get(&table).and_then(|table| table.rib.entries.get(&prefix));
-        entry.into_iter().flat_map(|entry| &entry.candidates)
+    /// Whether the packet path is to tell when it uses what it knows of a neighbour: its MAC address may be right no more.
+    pub fn neighbor_stale(&mut self, interface: u32, address: IpAddr, stale: bool) {
+        self.adjacencies.set_stale(interface, address, stale);
     }
 
-    /// The routes of a table from there on, in order of address and length: the one that is used, or would be if it
-    /// worked; host routes of neighbours are left out.
-    pub fn list(&self, table: u32, from: Bound<Ipv4Net>) -> impl Iterator<Item = (Ipv4Net, Shown<'_>)> {
-        self.tables.get(&table).into_iter().flat_map(move |table| {
-            table.rib.prefixes(from).filter_map(move |prefix| Some((prefix, self.shown(table, prefix)?)))
-        })
-    }
-
-    /// One route of a table, as [`list`](Self::list) would show it.
-    pub fn get(&self, table: u32, prefix: Ipv4Net) -> Option<Shown<'_>> {
-        self.shown(self.tables.get(&table)?, prefix)
-    }
-
-    fn shown<'a>(&'a self, table: &'a Table, prefix: Ipv4Net) -> Option<Shown<'a>> {
-        let best = table.best(prefix, &self.adjacencies).map(|(known, _)| known);
-        Shown::of(best.or_else(|| table.rib.known(prefix).next())?, table)
-    }
-
-    /// The route that packets to an address take, past host routes of neighbours.
-    pub fn match_shown(&self, table: u32, address: Ipv4Addr) -> Option<(Ipv4Net, Shown<'_>)> {
-        let routes = self.tables.get(&table)?;
-        let longest = routes.longest_match(address)?;
-        let covering = (0..=longest.prefix_len()).rev().filter_map(|len| Ipv4Net::new(address, len).ok());
-        covering.map(|net| net.trunc()).find_map(|prefix| {
-            let (known, _) = routes.best(prefix, &self.adjacencies)?;
-            Some((prefix, Shown::of(known, routes)?))
-        })
-    }
-
-    /// The interface that each next hop of a listed route is reached by.
-    pub fn interfaces(&self, table: u32, hops: &Arc<[Hop]>) -> Vec<Option<u32>> {
-        self.tables.get(&table).map(|table| table.interfaces(hops)).unwrap_or_default()
-    }
-
-    /// Where packets to an address go.
-    pub fn lookup(&self, table: u32, address: Ipv4Addr) -> Option<Target> {
-        self.tables.get(&table)?.lookup(address)
-    }
-
-    /// The interface by which packets to an address leave; `None` when they don't.
-    pub fn way_out(&self, table: u32, address: Ipv4Addr) -> Option<u32> {
-        let guard = domain().register();
-        let guard = guard.guard();
-        let index = match self.lookup(table, address)? {
-            Target::Adjacency(index) => index,
-            Target::LoadBalance(index) => self.forwarding.load_balances.get(index, &guard)?.pick(0),
-        };
-        let adjacency = self.forwarding.adjacencies.get(index, &guard)?;
-        (adjacency.interface != 0).then_some(adjacency.interface)
-    }
-
-    /// How many routes a table has, without host routes of neighbours and the ends of subnets.
-    pub fn count(&self, table: u32) -> usize {
-        let Some(routes) = self.tables.get(&table) else { return 0 };
-        // Most are those of routing daemons, and need no closer look.
-        let counts = |prefix: &Ipv4Net| match routes.rib.entries.contains_key(prefix) {
-            true => self.shown(routes, *prefix).is_some_and(|shown| !shown.path.is_end()),
-            false => true,
-        };
-        routes.rib.prefixes(Bound::Unbounded).filter(counts).count()
-    }
-
-    /// Bytes that a table takes.
-    pub fn memory_bytes(&self, table: u32) -> usize {
-        self.tables.get(&table).map_or(0, Table::memory_bytes)
-    }
-
-    /// How many load-balances there are.
-    pub fn balances(&self) -> usize {
-        self.balances.count()
+    /// What may have changed, from now on, of the routes that listings show. Nothing is told of routes that stay as they are while
+    /// their next hops are reached otherwise.
+    pub fn subscribe(&mut self) -> broadcast::Receiver<Changed> {
+        self.watchers.add()
     }
 }
 
 /// The prefix of one address.
-pub fn host(address: Ipv4Addr) -> Ipv4Net {
-    Ipv4Net::from(address)
+pub fn host(address: IpAddr) -> IpNet {
+    IpNet::from(address)
 }

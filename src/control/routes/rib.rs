@@ -1,12 +1,12 @@
-//! All routes of one VRF, used or not: those of the router itself, of which there are few and of several kinds, and those
-//! of routing daemons, of which there may be millions, in as little memory as that takes.
+//! All routes of one VRF and address family, used or not: those of the router itself, of which there are few and of several kinds,
+//! and those of routing daemons, of which there may be millions, in as little memory as that takes.
 
 use super::Origin;
 use super::adjacencies::{BLACKHOLE, PROHIBIT, UNREACHABLE};
-use super::groups::Groups;
-use super::table::{Candidate, Entry, Path};
-use ipnet::Ipv4Net;
+use super::groups::{Groups, Members};
+use super::path::{Candidate, Entry, Path};
 use millrace_tables::fib::Target;
+use millrace_tables::lpm::Address;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
 use std::iter::Peekable;
@@ -41,7 +41,7 @@ impl Lead {
             Lead::BLACKHOLE => Some(Target::Adjacency(BLACKHOLE)),
             Lead::UNREACHABLE => Some(Target::Adjacency(UNREACHABLE)),
             Lead::PROHIBIT => Some(Target::Adjacency(PROHIBIT)),
-            Lead(group) => groups.get(group)?.target,
+            Lead(group) => groups.get(group)?.target(),
         }
     }
 
@@ -51,7 +51,10 @@ impl Lead {
             Lead::BLACKHOLE => Path::Blackhole,
             Lead::UNREACHABLE => Path::Unreachable,
             Lead::PROHIBIT => Path::Prohibit,
-            Lead(group) => Path::Via(Arc::clone(&groups.get(group)?.hops)),
+            Lead(group) => match &groups.get(group)?.members {
+                Members::Hops(hops) => Path::Via(Arc::clone(hops)),
+                Members::Table(table) => Path::NextVrf(*table),
+            },
         })
     }
 }
@@ -64,37 +67,15 @@ pub struct Slot {
     pub generation: u32,
 }
 
-/// An origin that is not the router itself, and its routes.
-#[derive(Debug)]
-pub struct Learned {
-    pub name: Arc<str>,
-    /// Administrative distance.
-    pub distance: u8,
-    /// Who may change it.
-    pub session: Option<u64>,
-    /// Goes on by one each time that all routes are replaced. That 2^32 of these end too early while a route is never
-    /// named, so that it would pass for a new one, does not happen.
-    pub generation: u32,
-    /// Whether all routes are being replaced.
-    pub replacing: bool,
-    pub routes: BTreeMap<Ipv4Net, Slot>,
-}
-
-impl Learned {
-    /// Without routes.
-    pub fn new(name: &str, distance: u8, session: u64) -> Learned {
-        let name = name.into();
-        Learned { name, distance, session: Some(session), generation: 0, replacing: false, routes: BTreeMap::new() }
-    }
-}
-
 /// See the module.
-#[derive(Debug, Default)]
-pub struct Rib {
+#[derive(Debug)]
+pub struct Rib<A: Address> {
     /// What the router itself knows.
-    pub entries: BTreeMap<Ipv4Net, Entry>,
-    /// What it was told, the best first.
-    pub learned: Vec<Learned>,
+    pub entries: BTreeMap<A::Net, Entry>,
+    /// What it was told, by origin, the best first.
+    pub learned: Vec<BTreeMap<A::Net, Slot>>,
+    /// Routes by length of their prefix.
+    lengths: Vec<u32>,
 }
 
 /// One route to a prefix.
@@ -102,50 +83,66 @@ pub struct Rib {
 pub enum Known<'a> {
     /// Of the router itself.
     Own(&'a Candidate),
-    /// Of this origin.
-    Told(&'a Learned, Lead),
+    /// Of the origin with this place among the learned ones.
+    Told(usize, Lead),
 }
 
-impl<'a> Known<'a> {
+impl Known<'_> {
     /// Whether it is the host route of a neighbour.
     pub fn is_neighbor(self) -> bool {
         matches!(self, Known::Own(candidate) if candidate.origin == Origin::Neighbor)
     }
-
-    /// The word for its origin.
-    pub fn origin(self) -> &'a str {
-        match self {
-            Known::Own(candidate) => candidate.origin.as_str(),
-            Known::Told(learned, _) => &learned.name,
-        }
-    }
 }
 
-impl Rib {
+impl<A: Address> Rib<A> {
+    /// Without routes.
+    pub fn new(origins: usize) -> Self {
+        let learned = (0..origins).map(|_| BTreeMap::new()).collect();
+        Rib { entries: BTreeMap::new(), learned, lengths: vec![0; usize::from(A::BITS) + 1] }
+    }
+
+    /// Notes that there is a route more to a prefix, or one less.
+    pub fn tally(&mut self, prefix: A::Net, more: bool) {
+        if let Some(count) = self.lengths.get_mut(usize::from(A::len(prefix))) {
+            *count = if more { *count + 1 } else { *count - 1 };
+        }
+    }
+
+    /// The lengths of prefixes that there are routes to, longest first.
+    pub fn lengths(&self) -> impl Iterator<Item = u8> + '_ {
+        (0..=A::BITS).zip(&self.lengths).rev().filter(|(_, count)| **count > 0).map(|(len, _)| len)
+    }
+
     /// All routes to a prefix, the best first. Host routes of neighbours are the last.
-    pub fn known(&self, prefix: Ipv4Net) -> impl Iterator<Item = Known<'_>> {
+    pub fn known(&self, prefix: A::Net) -> impl Iterator<Item = Known<'_>> {
         self.known_with(prefix, None)
     }
 
     /// The same, without looking for that of one of the learned origins, which is given.
-    pub fn known_with(&self, prefix: Ipv4Net, given: Option<(usize, Lead)>) -> impl Iterator<Item = Known<'_>> {
+    pub fn known_with(&self, prefix: A::Net, given: Option<(usize, Lead)>) -> impl Iterator<Item = Known<'_>> {
         let own = self.entries.get(&prefix).map_or(&[][..], |entry| &entry.candidates);
         let (own, neighbors) = own.split_at(own.partition_point(|c| c.origin < Origin::Neighbor));
-        let told = self.learned.iter().enumerate().filter_map(move |(at, learned)| {
+        let told = self.learned.iter().enumerate().filter_map(move |(at, routes)| {
             let lead = match given {
                 Some((origin, lead)) if origin == at => lead,
-                _ => learned.routes.get(&prefix)?.lead,
+                _ => routes.get(&prefix)?.lead,
             };
-            Some(Known::Told(learned, lead))
+            Some(Known::Told(at, lead))
         });
         own.iter().map(Known::Own).chain(told).chain(neighbors.iter().map(Known::Own))
     }
 
+    /// Whether listings show a prefix, for another reason than that this learned origin has it.
+    pub fn counts_without(&self, prefix: A::Net, origin: Option<usize>) -> bool {
+        self.entries.get(&prefix).is_some_and(Entry::counts)
+            || self.learned.iter().enumerate().any(|(at, routes)| Some(at) != origin && routes.contains_key(&prefix))
+    }
+
     /// All prefixes with routes from there on, in order of address and length, each once.
-    pub fn prefixes(&self, from: Bound<Ipv4Net>) -> impl Iterator<Item = Ipv4Net> {
+    pub fn prefixes(&self, from: Bound<A::Net>) -> impl Iterator<Item = A::Net> {
         let range = (from, Bound::Unbounded);
         let mut own = self.entries.range(range).peekable();
-        let mut told: Vec<_> = self.learned.iter().map(|learned| learned.routes.range(range).peekable()).collect();
+        let mut told: Vec<_> = self.learned.iter().map(|routes| routes.range(range).peekable()).collect();
         std::iter::from_fn(move || {
             let first = peek(&mut own).into_iter().chain(told.iter_mut().filter_map(peek)).min()?;
             own.next_if(|(prefix, _)| **prefix == first);
@@ -157,6 +154,6 @@ impl Rib {
     }
 }
 
-fn peek<T>(routes: &mut Peekable<Range<'_, Ipv4Net, T>>) -> Option<Ipv4Net> {
+fn peek<N: Copy, T>(routes: &mut Peekable<Range<'_, N, T>>) -> Option<N> {
     routes.peek().map(|(prefix, _)| **prefix)
 }

@@ -1,14 +1,17 @@
-//! Routes that routing daemons tell the router: in bulk, by an origin of their own, and all of an origin replaced at once.
+//! Routes that routing daemons tell the router: in bulk, by an origin of their own, and all of an origin replaced at once. An
+//! origin has routes of both address families.
 //!
 //! An [`Update`] is one bounded piece of work; what hangs on the changed routes is looked at again when it ends. To replace
 //! all routes, an origin's generation goes on by one: routes that are named get the new one, and in the end [`Routes::sweep`]
 //! takes out those that still have an old one.
 
-use super::groups::Groups;
-use super::rib::{Lead, Learned, Slot};
-use super::table::{Parts, Path, Table};
-use super::{Origin, Routes};
-use ipnet::Ipv4Net;
+use super::rib::{Lead, Slot};
+use super::table::{Parts, Table};
+use super::vrf::{Learned, Split, Vrf};
+use super::{Origin, Path, RouteError, Routes};
+use ipnet::IpNet;
+use millrace_tables::lpm::Address;
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
@@ -68,8 +71,11 @@ pub enum Refusal {
     #[error("there is no such route")]
     Missing,
     /// See [`super::RouteError::Full`].
-    #[error("the forwarding table is full: too many /24 networks have longer prefixes inside")]
+    #[error("the forwarding table is full: too many networks have longer prefixes inside")]
     Full,
+    /// See [`RouteError::Family`].
+    #[error("a prefix and its gateways have to be of one address family")]
+    Family,
 }
 
 /// One piece of the work of taking out what was not named.
@@ -78,7 +84,7 @@ pub struct Sweep {
     /// Routes that went.
     pub swept: usize,
     /// Where the next piece begins; `None` when all is done.
-    pub next: Option<Ipv4Net>,
+    pub next: Option<IpNet>,
 }
 
 impl Routes {
@@ -99,25 +105,27 @@ impl Routes {
             .ok()
             .filter(|_| DISTANCES.contains(&distance))
             .ok_or(SessionError::Distance(distance))?;
-        let learned = &mut self.tables.get_mut(&table).ok_or(SessionError::Gone)?.rib.learned;
+        let vrf = self.vrfs.get_mut(&table).ok_or(SessionError::Gone)?;
+        let learned = &mut vrf.learned;
         let old = match learned.iter().position(|l| *l.name == *name) {
             None if learned.len() == MAX_ORIGINS => return Err(SessionError::TooMany),
             None => None,
-            Some(at) => match &learned[at] {
+            Some(at) => match &mut learned[at] {
                 l if l.session.is_some() => return Err(SessionError::Busy(name.to_owned())),
                 l if l.distance != distance => {
                     return Err(SessionError::OtherDistance(name.to_owned(), l.distance));
                 }
-                _ => Some(at),
+                l => Some(l),
             },
         };
         self.sessions += 1;
         let session = Session { table, number: self.sessions };
         match old {
-            Some(at) => learned[at].session = Some(session.number),
+            Some(learned) => learned.session = Some(session.number),
             None => {
                 let at = learned.partition_point(|l| (l.distance, &*l.name) < (distance, name));
-                learned.insert(at, Learned::new(name, distance, session.number));
+                let (name, session) = (name.into(), Some(session.number));
+                vrf.insert_origin(at, Learned { name, distance, session, generation: 0, replacing: false });
             }
         }
         Ok(session)
@@ -125,13 +133,13 @@ impl Routes {
 
     /// Ends a session. Its routes stay; a replacement that did not end takes out none of the old ones.
     pub fn close(&mut self, session: Session) {
-        let Some(table) = self.tables.get_mut(&session.table) else { return };
-        let Some(at) = position(table, session) else { return };
-        let learned = &mut table.rib.learned;
-        learned[at].session = None;
-        learned[at].replacing = false;
-        if learned[at].routes.is_empty() {
-            learned.remove(at);
+        let Some(vrf) = self.vrfs.get_mut(&session.table) else { return };
+        let Some(at) = position(&vrf.learned, session) else { return };
+        if vrf.told(at) == 0 {
+            vrf.remove_origin(at);
+        } else if let Some(learned) = vrf.learned.get_mut(at) {
+            learned.session = None;
+            learned.replacing = false;
         }
     }
 
@@ -140,7 +148,8 @@ impl Routes {
     /// # Errors
     /// Begun already; or the table is gone.
     pub fn begin(&mut self, session: Session) -> Result<(), SessionError> {
-        let learned = self.learned(session)?;
+        let (vrf, at) = self.of_session(session)?;
+        let learned = &mut vrf.learned[at];
         if learned.replacing {
             return Err(SessionError::Begun);
         }
@@ -149,31 +158,34 @@ impl Routes {
         Ok(())
     }
 
-    /// How many routes the session's origin has.
+    /// How many routes the session's origin has. O(1).
     ///
     /// # Errors
     /// The table is gone.
     pub fn told(&mut self, session: Session) -> Result<usize, SessionError> {
-        Ok(self.learned(session)?.routes.len())
+        let (vrf, at) = self.of_session(session)?;
+        Ok(vrf.told(at))
     }
 
-    /// Takes out, among `most` routes from `from` on, those that were not named since [`Routes::begin`]. With the last piece the
-    /// replacement ends.
+    /// Takes out, among `most` routes from `from` on, IPv4 before IPv6, those that were not named since [`Routes::begin`]. With
+    /// the last piece the replacement ends.
     ///
     /// # Errors
     /// Not begun; or the table is gone.
-    pub fn sweep(&mut self, session: Session, from: Option<Ipv4Net>, most: usize) -> Result<Sweep, SessionError> {
+    pub fn sweep(&mut self, session: Session, from: Option<IpNet>, most: usize) -> Result<Sweep, SessionError> {
         let mut update = self.update(session)?;
-        let learned = &mut update.table.rib.learned[update.at];
-        if !learned.replacing {
+        if !update.learned.replacing {
             return Err(SessionError::NotBegun);
         }
-        let from = from.map_or(Bound::Unbounded, Bound::Included);
-        let mut routes = learned.routes.range((from, Bound::Unbounded));
-        let old = |(prefix, slot): (&Ipv4Net, &Slot)| (slot.generation != learned.generation).then_some(*prefix);
-        let gone: Vec<Ipv4Net> = routes.by_ref().take(most).filter_map(old).collect();
-        let next = routes.next().map(|(prefix, _)| *prefix);
-        learned.replacing = next.is_some();
+        let (at, generation) = (update.at, update.learned.generation);
+        let (mut gone, mut left, mut next) = (Vec::new(), most, None);
+        if !matches!(from, Some(IpNet::V6(_))) {
+            next = old::<u32>(update.four, at, generation, from, &mut left, &mut gone);
+        }
+        if next.is_none() {
+            next = old::<u128>(update.six, at, generation, from, &mut left, &mut gone);
+        }
+        update.learned.replacing = next.is_some();
         let swept = gone.into_iter().filter(|prefix| update.unset(*prefix).is_ok()).count();
         Ok(Sweep { swept, next })
     }
@@ -183,66 +195,137 @@ impl Routes {
     /// # Errors
     /// The table is gone.
     pub fn update(&mut self, session: Session) -> Result<Update<'_>, SessionError> {
-        let Routes { tables, adjacencies, balances, .. } = self;
-        let table = tables.get_mut(&session.table).ok_or(SessionError::Gone)?;
-        let at = position(table, session).ok_or(SessionError::Gone)?;
-        Ok(Update { table, at, parts: Parts { adjacencies, balances }, stale: false })
+        let (_, at) = self.of_session(session)?;
+        let Split { four, six, learned, parts } = self.split(session.table).ok_or(SessionError::Gone)?;
+        let learned = learned.get_mut(at).ok_or(SessionError::Gone)?;
+        Ok(Update { four, six, learned, parts, at, hanging: BTreeSet::new() })
     }
 
-    fn learned(&mut self, session: Session) -> Result<&mut Learned, SessionError> {
-        let table = self.tables.get_mut(&session.table).ok_or(SessionError::Gone)?;
-        let at = position(table, session).ok_or(SessionError::Gone)?;
-        Ok(&mut table.rib.learned[at])
+    /// The VRF of a session, and the place of its origin.
+    fn of_session(&mut self, session: Session) -> Result<(&mut Vrf, usize), SessionError> {
+        let vrf = self.vrfs.get_mut(&session.table).ok_or(SessionError::Gone)?;
+        let at = position(&vrf.learned, session).ok_or(SessionError::Gone)?;
+        Ok((vrf, at))
     }
 }
 
 /// Which of a table's origins a session has; `None` also when the table is another of the same number.
-fn position(table: &Table, session: Session) -> Option<usize> {
-    table.rib.learned.iter().position(|learned| learned.session == Some(session.number))
+fn position(learned: &[Learned], session: Session) -> Option<usize> {
+    learned.iter().position(|learned| learned.session == Some(session.number))
+}
+
+/// Gathers the prefixes of an origin's routes of older generations, among the next ones from there on; where it stopped.
+fn old<A: Address>(
+    table: &Table<A>,
+    at: usize,
+    generation: u32,
+    from: Option<IpNet>,
+    left: &mut usize,
+    gone: &mut Vec<IpNet>,
+) -> Option<IpNet> {
+    let from = from.and_then(A::of_net).map_or(Bound::Unbounded, Bound::Included);
+    let mut routes = table.rib.learned.get(at)?.range((from, Bound::Unbounded));
+    for (prefix, slot) in routes.by_ref().take(*left) {
+        *left -= 1;
+        gone.extend((slot.generation != generation).then_some((*prefix).into()));
+    }
+    routes.next().map(|(prefix, _)| (*prefix).into())
 }
 
 /// A piece of work; when it is dropped, what hangs on the changed routes follows them.
 #[derive(Debug)]
 pub struct Update<'a> {
-    table: &'a mut Table,
-    at: usize,
+    four: &'a mut Table<u32>,
+    six: &'a mut Table<u128>,
+    learned: &'a mut Learned,
     parts: Parts<'a>,
-    /// A route changed that may be the way to a gateway.
-    stale: bool,
+    at: usize,
+    /// Groups whose gateways a changed route may lead to.
+    hanging: BTreeSet<u32>,
 }
 
 impl Update<'_> {
-    /// Where routes are to lead; to be [released](Self::release). `None` for a path that only the router's own routes have.
-    pub fn lead(&mut self, path: &Path) -> Option<Lead> {
-        Some(match path {
-            Path::Via(hops) => Lead::over(self.table.join(hops, &mut self.parts)),
+    /// Where routes are to lead; to be [released](Self::release).
+    ///
+    /// # Errors
+    /// Only the router's own routes lead there, or there is no room.
+    pub fn lead(&mut self, path: &Path) -> Result<Lead, String> {
+        Ok(match path {
             Path::Blackhole => Lead::BLACKHOLE,
             Path::Unreachable => Lead::UNREACHABLE,
             Path::Prohibit => Lead::PROHIBIT,
-            _ => return None,
+            path => {
+                let six = matches!(path, Path::Via(hops) if hops.iter().any(|hop| hop.gateway.is_ipv6()));
+                let joined =
+                    if six { self.six.join(path, &mut self.parts) } else { self.four.join(path, &mut self.parts) };
+                let none = || "only the router's own routes lead there".to_owned();
+                Lead::over(joined.map_err(|error: RouteError| error.to_string())?.ok_or_else(none)?)
+            }
         })
     }
 
     /// Gives up what [`lead`](Self::lead) took; routes that lead there keep it.
     pub fn release(&mut self, lead: Lead) {
-        leave(&mut self.table.groups, lead, &mut self.parts);
+        leave(lead, &mut self.parts);
     }
 
     /// Adds a route, or replaces the one there is without a gap; if it must be new, only one that was not named since the
     /// replacement of all began.
     ///
     /// # Errors
-    /// [`Refusal::Exists`] and [`Refusal::Full`]; all is as it was.
-    pub fn set(&mut self, prefix: Ipv4Net, lead: Lead, must_be_new: bool) -> Result<(), Refusal> {
-        let learned = &mut self.table.rib.learned[self.at];
-        let new = Slot { lead, generation: learned.generation };
-        let old = match learned.routes.entry(prefix) {
+    /// See [`Refusal`]; all is as it was.
+    pub fn set(&mut self, prefix: IpNet, lead: Lead, must_be_new: bool) -> Result<(), Refusal> {
+        let Update { four, six, learned, parts, at, hanging } = self;
+        let mut told = Told { learned, parts, at: *at, hanging };
+        match prefix {
+            IpNet::V4(prefix) => told.set(four, prefix, lead, must_be_new),
+            IpNet::V6(prefix) => told.set(six, prefix, lead, must_be_new),
+        }
+    }
+
+    /// Takes a route out.
+    ///
+    /// # Errors
+    /// [`Refusal::Missing`].
+    pub fn unset(&mut self, prefix: IpNet) -> Result<(), Refusal> {
+        let Update { four, six, learned, parts, at, hanging } = self;
+        let mut told = Told { learned, parts, at: *at, hanging };
+        match prefix {
+            IpNet::V4(prefix) => told.unset(four, prefix),
+            IpNet::V6(prefix) => told.unset(six, prefix),
+        }
+    }
+}
+
+/// An update, but for the table of the family that a route is of.
+struct Told<'u, 'a> {
+    learned: &'u Learned,
+    parts: &'u mut Parts<'a>,
+    at: usize,
+    hanging: &'u mut BTreeSet<u32>,
+}
+
+impl Told<'_, '_> {
+    fn set<A: Address>(
+        &mut self,
+        table: &mut Table<A>,
+        prefix: A::Net,
+        lead: Lead,
+        must_be_new: bool,
+    ) -> Result<(), Refusal> {
+        let group = lead.group();
+        if group.is_some_and(|number| !self.parts.groups.get(number).is_some_and(|group| group.suits::<A>())) {
+            return Err(Refusal::Family);
+        }
+        let new = Slot { lead, generation: self.learned.generation };
+        let routes = &mut table.rib.learned[self.at];
+        let old = match routes.entry(prefix) {
             Entry::Vacant(vacant) => {
                 vacant.insert(new);
                 None
             }
             Entry::Occupied(mut occupied) => {
-                let named = !learned.replacing || occupied.get().generation == learned.generation;
+                let named = !self.learned.replacing || occupied.get().generation == self.learned.generation;
                 if must_be_new && named {
                     return Err(Refusal::Exists);
                 }
@@ -252,49 +335,54 @@ impl Update<'_> {
         if old.is_some_and(|old| old.lead == lead) {
             return Ok(());
         }
-        if self.table.install_told(prefix, (self.at, lead), &self.parts).is_err() {
+        if table.install_told(prefix, (self.at, lead), self.parts).is_err() {
             // What was there before needs no room.
             match old {
-                Some(old) => self.table.rib.learned[self.at].routes.insert(prefix, old),
-                None => self.table.rib.learned[self.at].routes.remove(&prefix),
+                Some(old) => table.rib.learned[self.at].insert(prefix, old),
+                None => table.rib.learned[self.at].remove(&prefix),
             };
-            let _ = self.table.install(prefix, &self.parts);
+            let _ = table.install(prefix, self.parts);
             return Err(Refusal::Full);
         }
-        if let Some(group) = lead.group() {
-            self.table.groups.join(group);
+        if let Some(group) = group {
+            self.parts.groups.join(group);
         }
-        if let Some(old) = old {
-            self.release(old.lead);
+        match old {
+            Some(old) => leave(old.lead, self.parts),
+            None => table.tally_told(prefix, self.at, true),
         }
-        self.stale |= self.table.groups.look_up_in(prefix);
+        self.changed::<A>(prefix);
         Ok(())
     }
 
-    /// Takes a route out.
-    ///
-    /// # Errors
-    /// [`Refusal::Missing`].
-    pub fn unset(&mut self, prefix: Ipv4Net) -> Result<(), Refusal> {
-        let old = self.table.rib.learned[self.at].routes.remove(&prefix).ok_or(Refusal::Missing)?;
+    fn unset<A: Address>(&mut self, table: &mut Table<A>, prefix: A::Net) -> Result<(), Refusal> {
+        let old = table.rib.learned[self.at].remove(&prefix).ok_or(Refusal::Missing)?;
         // Never needs room: what may replace it has the same prefix.
-        let _ = self.table.install(prefix, &self.parts);
-        self.release(old.lead);
-        self.stale |= self.table.groups.look_up_in(prefix);
+        let _ = table.install(prefix, self.parts);
+        leave(old.lead, self.parts);
+        table.tally_told(prefix, self.at, false);
+        self.changed::<A>(prefix);
         Ok(())
+    }
+
+    fn changed<A: Address>(&mut self, prefix: A::Net) {
+        self.parts.watchers.tell(self.parts.table, prefix);
+        self.hanging.extend(self.parts.groups.hanging_on::<A>(prefix));
     }
 }
 
 impl Drop for Update<'_> {
     fn drop(&mut self) {
-        if self.stale {
-            self.table.resolve_again(&mut self.parts);
-        }
+        let hanging = std::mem::take(&mut self.hanging);
+        self.four.resolve_again(&hanging, &mut self.parts);
+        self.six.resolve_again(&hanging, &mut self.parts);
+        self.four.work(&mut self.parts);
+        self.six.work(&mut self.parts);
     }
 }
 
-fn leave(groups: &mut Groups, lead: Lead, parts: &mut Parts<'_>) {
+fn leave(lead: Lead, parts: &mut Parts<'_>) {
     if let Some(group) = lead.group() {
-        groups.leave(group, parts);
+        parts.groups.leave(group, &mut parts.plane);
     }
 }

@@ -1,0 +1,87 @@
+//! The walk over all routes that finds those of certain groups, in pieces of bounded work.
+
+use super::rib::Rib;
+use millrace_tables::lpm::Address;
+use std::collections::HashSet;
+use std::ops::Bound;
+
+/// Routes that a piece looks at: well under a millisecond's work.
+const STEP: usize = 1000;
+
+/// Groups whose routes are to be found, and how far that has come.
+#[derive(Debug)]
+pub struct Walk<A: Address> {
+    groups: HashSet<u32>,
+    /// Those that came while it was under way: the next walk is for them.
+    again: HashSet<u32>,
+    at: Option<Place<A>>,
+}
+
+/// Where a piece begins: in the router's own routes (0) or those of a learned origin (its place and 1), and there.
+type Place<A> = (usize, Bound<<A as Address>::Net>);
+
+impl<A: Address> Default for Walk<A> {
+    fn default() -> Self {
+        Walk { groups: HashSet::new(), again: HashSet::new(), at: None }
+    }
+}
+
+impl<A: Address> Walk<A> {
+    /// Has the routes of a group found.
+    pub fn add(&mut self, group: u32) {
+        self.groups.insert(group);
+        if self.at.is_some() {
+            self.again.insert(group);
+        }
+    }
+
+    /// Whether there is nothing left to find.
+    pub fn is_done(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Begins anew, as the learned origins have other places now.
+    pub fn restart(&mut self) {
+        self.at = None;
+        self.again.clear();
+    }
+}
+
+/// The prefixes with routes of the groups among the next routes.
+pub fn piece<A: Address>(walk: &mut Walk<A>, rib: &Rib<A>) -> Vec<A::Net> {
+    let mut found = Vec::new();
+    if walk.is_done() {
+        return found;
+    }
+    let (mut part, mut from) = walk.at.unwrap_or((0, Bound::Unbounded));
+    let mut left = STEP;
+    let wanted = |group: Option<u32>| group.is_some_and(|group| walk.groups.contains(&group));
+    while left > 0 {
+        let (mut last, most) = (None, left);
+        let range = (from, Bound::Unbounded);
+        let mut look = |prefix: A::Net, is_wanted: bool| {
+            found.extend(is_wanted.then_some(prefix));
+            (last, left) = (Some(prefix), left - 1);
+        };
+        if let Some(routes) = part.checked_sub(1) {
+            let Some(routes) = rib.learned.get(routes) else {
+                walk.groups = std::mem::take(&mut walk.again);
+                walk.at = None;
+                return found;
+            };
+            for (prefix, slot) in routes.range(range).take(most) {
+                look(*prefix, wanted(slot.lead.group()));
+            }
+        } else {
+            for (prefix, entry) in rib.entries.range(range).take(most) {
+                look(*prefix, entry.candidates.iter().any(|c| wanted(c.group)));
+            }
+        }
+        (part, from) = match last {
+            Some(last) => (part, Bound::Excluded(last)),
+            None => (part + 1, Bound::Unbounded),
+        };
+    }
+    walk.at = Some((part, from));
+    found
+}
