@@ -1,5 +1,6 @@
 //! The daemon itself as the API shows it: version, memory, events, log.
 
+use crate::control::routes::Family;
 use crate::control::{Router, log as lines, time};
 use millrace_api::v1::{Buffers, Event, ListEventsReply, ListLogReply, ListMemoryReply, LogLine, MemoryArea, Version};
 use millrace_engine::memory::HUGE_PAGE;
@@ -43,8 +44,10 @@ pub fn memory(router: &Router) -> ListMemoryReply {
     let mut areas = vec![MemoryArea { area: "process".to_owned(), bytes: resident(), entries: None }];
     areas.push(area("buffers".to_owned(), pool.region().len(), pool.usage().total));
     for (name, table) in &router.vrfs {
-        let (bytes, routes) = (router.routes.memory_bytes(*table), router.routes.count(*table));
-        areas.push(area(format!("ip4-fib {name}"), bytes, routes));
+        for (fib, family) in [("ip4-fib", Family::Ip4), ("ip6-fib", Family::Ip6)] {
+            let (bytes, routes) = (router.routes.memory_bytes(*table, family), router.routes.count(*table, family));
+            areas.push(area(format!("{fib} {name}"), bytes, routes));
+        }
     }
     let (adjacencies, balances) = (router.routes.adjacencies().count(), router.routes.balances());
     areas.push(area(

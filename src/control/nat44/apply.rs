@@ -71,7 +71,7 @@ impl Router {
         let old = std::mem::replace(&mut self.nat44.applied, wanted.clone());
         self.switch_nat44(old.features.difference(&wanted.features), false);
         for (table, address) in old.routes.difference(&wanted.routes) {
-            self.routes.unset(*table, host(*address), SOURCE);
+            self.routes.unset(*table, host((*address).into()), SOURCE);
         }
         if new_rules {
             self.nat44.path.publish(&self.nat44.applied.spec);
@@ -87,9 +87,9 @@ impl Router {
     fn add_routes(&mut self, wanted: &BTreeSet<(u32, Ipv4Addr)>) -> Result<(), String> {
         let new: Vec<_> = wanted.difference(&self.nat44.applied.routes).copied().collect();
         for (at, (table, address)) in new.iter().enumerate() {
-            if let Err(error) = self.routes.set(*table, host(*address), SOURCE, Path::External) {
+            if let Err(error) = self.routes.set(*table, host((*address).into()), SOURCE, Path::External) {
                 for (table, address) in &new[..at] {
-                    self.routes.unset(*table, host(*address), SOURCE);
+                    self.routes.unset(*table, host((*address).into()), SOURCE);
                 }
                 return Err(format!("nat44: address {address}: {error}"));
             }
