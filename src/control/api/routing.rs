@@ -2,13 +2,13 @@
 
 use super::{no_interface, no_vrf};
 use crate::control::Router;
-use crate::control::routes::{Path, Shown};
-use ipnet::Ipv4Net;
+use crate::control::routes::{Family, Path, Shown};
+use ipnet::{IpNet, Ipv6Net};
 use millrace_api::v1::{
     self, ListNeighborsReply, ListNeighborsRequest, ListRoutesRequest, ListVrfsReply, NextHop, Route, Routes,
 };
 use millrace_config::Name;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::time::Instant;
 use tonic::Status;
@@ -21,7 +21,9 @@ pub struct Listing {
     /// VRFs still to be listed, the current one last.
     vrfs: Vec<(Name, u32)>,
     /// The prefix that was listed last.
-    after: Option<Ipv4Net>,
+    after: Option<IpNet>,
+    /// The only address family.
+    family: Option<Family>,
     within: Within,
     left: usize,
 }
@@ -31,13 +33,11 @@ enum Within {
     /// All but the broadcast addresses.
     All,
     /// Exactly this one.
-    One(Ipv4Net),
+    One(IpNet),
     /// This one and those inside.
-    Inside(Ipv4Net),
+    Inside(IpNet),
     /// The one that packets to this address take.
-    To(Ipv4Addr),
-    /// None: another address family.
-    Nothing,
+    To(IpAddr),
 }
 
 impl Listing {
@@ -50,10 +50,9 @@ impl Listing {
         };
         vrfs.reverse();
         let wrong = |text: &str, what| Status::invalid_argument(format!("\"{text}\" is no {what}"));
-        let prefix = request.prefix.map(|text| text.parse::<Ipv4Net>().map_err(|_| wrong(&text, "IPv4 prefix")));
-        let address = request.address.map(|text| text.parse().map_err(|_| wrong(&text, "IPv4 address")));
+        let prefix = request.prefix.map(|text| text.parse::<IpNet>().map_err(|_| wrong(&text, "prefix")));
+        let address = request.address.map(|text| text.parse().map_err(|_| wrong(&text, "address")));
         let within = match (prefix.transpose()?, address.transpose()?) {
-            _ if request.family == "ipv6" => Within::Nothing,
             (Some(prefix), None) if request.longer => Within::Inside(prefix.trunc()),
             (Some(prefix), None) => Within::One(prefix.trunc()),
             (None, Some(address)) => Within::To(address),
@@ -63,7 +62,12 @@ impl Listing {
             }
         };
         let left = if request.limit == 0 { usize::MAX } else { request.limit as usize };
-        Ok(Listing { vrfs, after: None, within, left })
+        let family = match request.family.as_str() {
+            "ipv4" => Some(Family::Ip4),
+            "ipv6" => Some(Family::Ip6),
+            _ => None,
+        };
+        Ok(Listing { vrfs, after: None, family, within, left })
     }
 
     /// The next batch; `None` after the last.
@@ -72,20 +76,26 @@ impl Listing {
             && let Some((vrf, table)) = self.vrfs.last().cloned()
         {
             let most = BATCH.min(self.left);
-            let found: Vec<(Ipv4Net, Shown<'_>)> = match self.within {
+            let wanted = |prefix: IpNet| self.family.is_none_or(|family| family == Family::of(prefix));
+            let found: Vec<(IpNet, Shown<'_>)> = match self.within {
                 Within::All => {
-                    let from = router.routes.list(table, self.after.map_or(Bound::Unbounded, Bound::Excluded));
+                    let first = match self.family {
+                        Some(Family::Ip6) => Bound::Included(Ipv6Net::default().into()),
+                        _ => Bound::Unbounded,
+                    };
+                    let from = router.routes.list(table, self.after.map_or(first, Bound::Excluded));
+                    let from = from.take_while(|(prefix, _)| wanted(*prefix));
                     from.filter(|(_, c)| !c.path.is_end()).take(most).collect()
                 }
                 Within::Inside(prefix) => {
                     // It comes before all that lie inside it.
                     let from = self.after.map_or(Bound::Included(prefix), Bound::Excluded);
-                    let inside = router.routes.list(table, from).take_while(|(p, _)| p.network() <= prefix.broadcast());
+                    let inside = router.routes.list(table, from);
+                    let inside = inside.take_while(|(p, _)| p.network() <= prefix.broadcast());
                     inside.filter(|(p, _)| prefix.contains(p)).take(most).collect()
                 }
                 Within::One(prefix) => router.routes.get(table, prefix).map(|c| (prefix, c)).into_iter().collect(),
                 Within::To(address) => router.routes.match_shown(table, address).into_iter().collect(),
-                Within::Nothing => Vec::new(),
             };
             let more = found.len() == most && matches!(self.within, Within::All | Within::Inside(_));
             match found.last().filter(|_| more) {
@@ -105,7 +115,7 @@ impl Listing {
     }
 }
 
-fn message(router: &Router, vrf: &Name, table: u32, prefix: Ipv4Net, shown: &Shown<'_>) -> Route {
+fn message(router: &Router, vrf: &Name, table: u32, prefix: IpNet, shown: &Shown<'_>) -> Route {
     let on =
         |interface: u32| vec![NextHop { gateway: None, interface: Some(router.interfaces.name(interface)), weight: 1 }];
     let (kind, next_hops) = match &shown.path {
@@ -121,10 +131,15 @@ fn message(router: &Router, vrf: &Name, table: u32, prefix: Ipv4Net, shown: &Sho
         Path::Glean(interface) | Path::Neighbor(_, interface) => ("unicast", on(*interface)),
         Path::Local(interface) => ("local", on(*interface)),
         Path::Broadcast(interface) => ("broadcast", on(*interface)),
-        Path::LimitedBroadcast | Path::External => ("local", Vec::new()),
+        Path::LimitedBroadcast | Path::Multicast | Path::LinkLocal | Path::External => ("local", Vec::new()),
+        Path::NextVrf(_) => ("next-vrf", Vec::new()),
         Path::Blackhole => ("blackhole", Vec::new()),
         Path::Unreachable => ("unreachable", Vec::new()),
         Path::Prohibit => ("prohibit", Vec::new()),
+    };
+    let next_vrf = match &shown.path {
+        Path::NextVrf(table) => router.vrfs.iter().find(|(_, t)| *t == table).map(|(name, _)| name.to_string()),
+        _ => None,
     };
     Route {
         prefix: prefix.to_string(),
@@ -132,6 +147,7 @@ fn message(router: &Router, vrf: &Name, table: u32, prefix: Ipv4Net, shown: &Sho
         origin: shown.origin.to_owned(),
         r#type: kind.to_owned(),
         next_hops,
+        next_vrf,
     }
 }
 
@@ -146,8 +162,8 @@ pub fn vrfs(router: &Router) -> ListVrfsReply {
     let vrf = |(name, table): (Name, u32)| v1::Vrf {
         interfaces: router.interfaces.iter().filter(|i| i.vrf.0 == name).map(|i| i.name.to_string()).collect(),
         name: name.to_string(),
-        ipv4_routes: router.routes.count(table) as u64,
-        ipv6_routes: 0,
+        ipv4_routes: router.routes.count(table, Family::Ip4) as u64,
+        ipv6_routes: router.routes.count(table, Family::Ip6) as u64,
     };
     ListVrfsReply { vrfs: vrfs_in_order(router).into_iter().map(vrf).collect() }
 }

@@ -59,6 +59,16 @@ pub enum Family {
     Ip6,
 }
 
+impl Family {
+    /// That of a prefix.
+    pub const fn of(prefix: IpNet) -> Family {
+        match prefix {
+            IpNet::V4(_) => Family::Ip4,
+            IpNet::V6(_) => Family::Ip6,
+        }
+    }
+}
+
 /// Who made a route. The order is that of preference (administrative distances 0, 0, 1 and 255 elsewhere).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
