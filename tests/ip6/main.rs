@@ -12,6 +12,7 @@ mod links;
 mod listeners;
 mod neighbors;
 mod path_mtu;
+mod policies;
 mod routes;
 mod slaac;
 mod solicitations;

@@ -95,3 +95,27 @@ fn the_route_goes_when_advertisements_are_switched_off() {
     net.router.restart();
     eventually("it reaches the other side again", || net.lan.reaches("2001:db8:2::10").then_some(()));
 }
+
+/// The example that the documentation shows: one public IPv4 address for all, IPv6 from end to end.
+#[test]
+fn the_example_works() {
+    let config = std::fs::read_to_string(harness::golden::file("../configs/dual-stack.yaml")).expect("the example");
+    let lab = Lab::new();
+    let lan = lab.autonomous_host("lan");
+    let wan = lab.host("wan", "203.0.113.1/24", "203.0.113.2").with6("2001:db8:ffff::1/64", "2001:db8:ffff::2");
+    wan.ip("-4 route del default");
+    let router = lab.start(&config);
+    lan.ip("addr add 192.168.1.10/24 dev eth0");
+    lan.ip("route add default via 192.168.1.1");
+    eventually("the host has configured itself", || lan.reaches("2001:db8:ffff::1").then_some(()));
+    let own = lan.addresses6().into_iter().find(|address| address.starts_with("2001:db8:100:1:")).expect("an address");
+    HttpServer::start(&wan, 4 << 20).fetch(&lan);
+    HttpServer::start(&wan.at("203.0.113.1"), 4 << 20).fetch(&lan);
+    // From outside the host is reached by its own address.
+    HttpServer::start(&lan.at(&own), 4 << 20).fetch(&wan);
+    let rows = router.list("show nat44 sessions");
+    assert!(rows.iter().all(|row| row["inside_address"] == "192.168.1.10") && !rows.is_empty(), "{rows:?}");
+    // The rest of the prefix is nowhere.
+    let told = wan.run("ping -n -c 1 -W 2 2001:db8:100:99::1").stdout;
+    assert!(told.contains("unreachable"), "{told}");
+}

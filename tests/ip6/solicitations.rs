@@ -90,7 +90,6 @@ fn malformed_ones_are_dropped_with_a_cause() {
         ("from nobody, with an option", detection(&|m| m.options = vec![(SOURCE_MAC, LAN6.mac.to_vec())])),
         ("from a group", with(&|m| m.ip.0 = ip6("ff02::1"))),
     ] {
-        let drops = || -> u64 { net.router.list("show errors").iter().filter_map(|row| row["drops"].as_u64()).sum() };
         let before = net.router.drops();
         assert_eq!(answers(&net, frame), [], "{name}");
         assert!(!net.router.is_daemon() || net.router.drops() > before, "{name}\n{}", net.router.run("show errors"));
