@@ -43,8 +43,9 @@ fn ask(link: &Link, kind: Kind) -> Option<Vec<String>> {
             let reply = client.show.list_neighbors(ListNeighborsRequest { interface: None }).await?.into_inner();
             Ok(reply.neighbors.into_iter().map(|neighbor| neighbor.address).collect())
         }),
-        Kind::Prefix | Kind::PrefixOrAddress => link.names(|mut client| async move {
-            let request = ListRoutesRequest { limit: ROUTES, ..Default::default() };
+        Kind::Prefix | Kind::Destination(_) => link.names(|mut client| async move {
+            let family = if let Kind::Destination(family) = kind { family } else { "" };
+            let request = ListRoutesRequest { limit: ROUTES, family: family.to_owned(), ..Default::default() };
             let mut stream = client.show.list_routes(request).await?.into_inner();
             let mut prefixes = Vec::new();
             while let Some(batch) = stream.message().await? {

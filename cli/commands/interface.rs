@@ -1,6 +1,8 @@
 //! Interfaces: `show interfaces`, `interface add|remove|set`.
 use millrace_api::v1::edit_request::Edit;
-use millrace_api::v1::{Interface, InterfaceAdd, InterfaceRemove, InterfaceSet, ListInterfacesRequest, Setting};
+use millrace_api::v1::{
+    Interface, InterfaceAdd, InterfaceRemove, InterfaceSet, ListInterfacesRequest, RouterAdvertisements, Setting,
+};
 
 use super::config::{absolute, edit};
 use crate::error::Error;
@@ -13,6 +15,12 @@ const DRIVERS: &[&str] = &["af-packet", "tap", "pcap", "loopback", "generator", 
 const MTU: Keyword = keyword("mtu", "BYTES", Kind::Number(68, 65535), "largest IP packet to send, in bytes");
 const MAC: Keyword = keyword("mac", "MAC", Kind::Mac, "hardware address");
 const VRF: Keyword = keyword("vrf", "VRF", Kind::Vrf, "VRF to look packets up in");
+const ROUTER_ADVERTISEMENTS: Keyword = keyword(
+    "router-advertisements",
+    "WHAT",
+    Kind::Suggest(&["on", "off"]),
+    "what IPv6 hosts on the link are told: on, off, or keys as in the configuration file",
+);
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -32,6 +40,7 @@ pub const COMMANDS: &[Command] = &[
             Arg::Option(MTU),
             Arg::Option(MAC),
             Arg::Option(VRF),
+            Arg::Option(ROUTER_ADVERTISEMENTS),
             Arg::Option(keyword("state", "STATE", Kind::Choice(&["up", "down"]), "whether it is to be up")),
             Arg::Option(keyword("queues", "NUMBER", Kind::Number(1, 64), "receive queues")),
             Arg::Option(keyword("read", "FILE", Kind::File, "pcap: file to read packets from")),
@@ -59,10 +68,19 @@ pub const COMMANDS: &[Command] = &[
         path: &["interface", "set"],
         args: &[
             value("NAME", Kind::Interface, "interface to change"),
-            Arg::AnyOf(&[flag("up", "let packets pass"), flag("down", "let no packet pass"), MTU, MAC, VRF]),
+            Arg::AnyOf(&[
+                flag("up", "let packets pass"),
+                flag("down", "let no packet pass"),
+                MTU,
+                MAC,
+                VRF,
+                ROUTER_ADVERTISEMENTS,
+            ]),
         ],
         help: "change an interface",
-        more: "  interface set wan down\n  interface set lan mtu 9000 vrf blue",
+        more: "  interface set wan down\n  interface set lan mtu 9000 vrf blue\n  \
+               interface set lan router-advertisements on\n  \
+               interface set lan router-advertisements '{interval: 30s, dns: [\"2001:db8::53\"]}'",
         run: set,
     },
 ];
@@ -78,8 +96,20 @@ fn show(session: &mut Session, args: &Args) -> Result<(), Error> {
 }
 
 /// The keywords of `interface add` that go into the configuration as they are.
-const ADD_KEYS: &[&str] =
-    &["device", "mtu", "mac", "vrf", "state", "queues", "loop", "rate", "streams", "burst", "check"];
+const ADD_KEYS: &[&str] = &[
+    "device",
+    "mtu",
+    "mac",
+    "vrf",
+    "router-advertisements",
+    "state",
+    "queues",
+    "loop",
+    "rate",
+    "streams",
+    "burst",
+    "check",
+];
 
 fn add(session: &mut Session, args: &Args) -> Result<(), Error> {
     let mut settings = settings(args, ADD_KEYS);
@@ -100,7 +130,7 @@ fn remove(session: &mut Session, args: &Args) -> Result<(), Error> {
 }
 
 fn set(session: &mut Session, args: &Args) -> Result<(), Error> {
-    let mut settings = settings(args, &["mtu", "mac", "vrf"]);
+    let mut settings = settings(args, &["mtu", "mac", "vrf", "router-advertisements"]);
     match (args.has("up"), args.has("down")) {
         (true, true) => return Err(Error::usage("\"up\" and \"down\" exclude each other")),
         (false, false) => {}
@@ -196,6 +226,12 @@ fn details(output: &Output, interface: &Interface) -> String {
         line("queues", details.queues.iter().map(queue).collect::<Vec<_>>().join(", "));
         line("capabilities", details.capabilities.join(", "));
         line("features", details.features.join(", "));
+        for address in &details.ipv6_addresses {
+            line("ipv6", format!("{} {}", address.address, address.state));
+        }
+        if let Some(told) = &details.router_advertisements {
+            line("hosts told", advertisements(told));
+        }
         for count in details.statistics.iter().filter(|count| count.count > 0) {
             line("driver count", format!("{} {}", count.count, count.name));
         }
@@ -206,11 +242,23 @@ fn details(output: &Output, interface: &Interface) -> String {
     text
 }
 
+fn advertisements(told: &RouterAdvertisements) -> String {
+    let seconds = |seconds: f64| output::seconds(seconds.round() as u64);
+    let mut parts = vec![format!("{} router advertisements", told.sent)];
+    parts.extend(told.last_seconds.map(|ago| format!("the last {} ago", seconds(ago))));
+    parts.extend(told.next_seconds.map(|time| format!("the next in {}", seconds(time))));
+    parts.push(format!("{} solicitations", told.solicitations));
+    if !told.prefixes.is_empty() {
+        parts.push(format!("prefixes {}", told.prefixes.join(" ")));
+    }
+    parts.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::output::Format;
-    use millrace_api::v1::{InterfaceDetails, InterfaceQueue};
+    use millrace_api::v1::{InterfaceDetails, InterfaceQueue, Ipv6Address};
 
     const OUTPUT: Output = Output { format: Format::Table, colors: false, terminal: false };
 
@@ -245,11 +293,26 @@ mod tests {
     #[test]
     fn one_interface_is_described() {
         let queue = InterfaceQueue { queue: 0, worker: Some(1) };
-        let details = InterfaceDetails { queues: vec![queue], notes: vec!["no eth0".into()], ..Default::default() };
+        let address = Ipv6Address { address: "fe80::1/64".into(), state: "tentative".into() };
+        let told = RouterAdvertisements {
+            sent: 3,
+            solicitations: 2,
+            last_seconds: Some(9.6),
+            next_seconds: Some(300.0),
+            prefixes: vec!["2001:db8::/64".into()],
+        };
+        let details = InterfaceDetails {
+            queues: vec![queue],
+            notes: vec!["no eth0".into()],
+            ipv6_addresses: vec![address],
+            router_advertisements: Some(told),
+            ..Default::default()
+        };
         let text = super::details(&OUTPUT, &Interface { details: Some(details), ..wan() });
         assert!(text.starts_with("wan is missing\n  driver        af-packet eth0\n"), "{text}");
         assert!(text.contains("\n  receiving     1.23k packets/s, 0 bits/s\n"), "{text}");
-        assert!(text.ends_with("\n  queues        0 on worker 1\n  note          no eth0\n"), "{text}");
+        assert!(text.ends_with("\n  queues        0 on worker 1\n  ipv6          fe80::1/64 tentative\n  hosts told    3 router advertisements, the last 10s ago, \
+                           the next in 5m00s, 2 solicitations, prefixes 2001:db8::/64\n  note          no eth0\n"), "{text}");
     }
 
     #[test]

@@ -16,10 +16,12 @@ mod ping;
 mod route;
 mod runtime;
 mod shell;
+mod show_route;
 mod trace;
 mod traceroute;
 mod version;
 mod vrf;
+mod watch;
 
 use crate::grammar::Command;
 
@@ -56,7 +58,9 @@ pub static GRAMMAR: Grammar = Grammar::new(
         version::COMMANDS,
         interface::COMMANDS,
         address::COMMANDS,
+        show_route::COMMANDS,
         route::COMMANDS,
+        watch::COMMANDS,
         neighbor::COMMANDS,
         vrf::COMMANDS,
         nat44::COMMANDS,
@@ -78,10 +82,12 @@ pub static GRAMMAR: Grammar = Grammar::new(
     &[
         ("show", "what there is to see"),
         ("show ip", "IPv4 tables"),
+        ("show ipv6", "IPv6 tables"),
         ("interface", "add, remove and set interfaces"),
         ("address", "add addresses to interfaces and remove them"),
         ("route", "add, replace and remove routes"),
         ("neighbor", "add and remove static neighbours"),
+        ("watch", "what happens, as it happens"),
         ("show nat44", "translation of addresses"),
         ("nat44", "translate addresses between inside and outside"),
         ("nat44 inside", "interfaces that lead to the hosts whose addresses are hidden"),

@@ -32,8 +32,8 @@ pub enum Kind {
     InterfaceAddresses,
     /// A prefix, new or of a route that is there.
     Prefix,
-    /// A prefix or an address.
-    PrefixOrAddress,
+    /// A prefix or an address of a family, "ipv4" or "ipv6"; new or of a route that is there.
+    Destination(&'static str),
     /// The external side of a static mapping that is there, or any other.
     Nat44External,
     /// A hardware address.
@@ -60,16 +60,23 @@ impl Kind {
                 _ => wrong(&format!("a number from {low} to {high}")),
             },
             Kind::Revision if text.parse::<u64>().is_err() => wrong("a revision of `config history`"),
-            Kind::Address | Kind::Neighbor if text.parse::<IpAddr>().is_err() => wrong("an address, such as 192.0.2.1"),
+            Kind::Address | Kind::Neighbor if text.parse::<IpAddr>().is_err() => {
+                wrong("an address, such as 192.0.2.1 or 2001:db8::1")
+            }
             Kind::Addresses => text.split(',').try_for_each(|address| Kind::Address.check(address)),
             Kind::InterfaceAddress if !is_prefix(text) => {
-                wrong("an address with its prefix length, such as 192.0.2.1/24")
+                wrong("an address with its prefix length, such as 192.0.2.1/24 or 2001:db8::1/64")
             }
             Kind::InterfaceAddresses => text.split(',').try_for_each(|address| Kind::InterfaceAddress.check(address)),
-            Kind::Prefix if !is_prefix(text) => wrong("a prefix, such as 10.0.0.0/8"),
-            Kind::PrefixOrAddress if !is_prefix(text) && text.parse::<IpAddr>().is_err() => {
-                wrong("a prefix or an address, such as 10.0.0.0/8 or 10.1.2.3")
-            }
+            Kind::Prefix if !is_prefix(text) => wrong("a prefix, such as 10.0.0.0/8 or 2001:db8::/32"),
+            Kind::Destination(family) if !is_prefix(text) && text.parse::<IpAddr>().is_err() => match family {
+                "ipv6" => wrong("a prefix or an address, such as 2001:db8::/32 or 2001:db8::1"),
+                _ => wrong("a prefix or an address, such as 10.0.0.0/8 or 10.1.2.3"),
+            },
+            Kind::Destination(family) if text.contains(':') != (family == "ipv6") => match family {
+                "ipv6" => wrong("of IPv6; `show ip route` has IPv4"),
+                _ => wrong("of IPv4; `show ipv6 route` has IPv6"),
+            },
             Kind::Mac if !is_mac(text) => wrong("a hardware address, such as 02:00:00:00:00:01"),
             _ if text.is_empty() => Err("an empty word can't stand here".to_owned()),
             _ => Ok(()),
@@ -121,7 +128,8 @@ mod tests {
             (Kind::Addresses, "192.0.2.1,192.0.2.2"),
             (Kind::InterfaceAddress, "192.0.2.1/24"),
             (Kind::Prefix, "2001:db8::/128"),
-            (Kind::PrefixOrAddress, "10.1.2.3"),
+            (Kind::Destination("ipv4"), "10.1.2.3"),
+            (Kind::Destination("ipv6"), "2001:db8::/32"),
             (Kind::Mac, "02:00:00:00:0a:FF"),
         ];
         for (kind, text) in good {
@@ -139,7 +147,9 @@ mod tests {
             (Kind::InterfaceAddresses, "192.0.2.1/24,192.0.2.1"),
             (Kind::Prefix, "10.0.0.0/33"),
             (Kind::Prefix, "10.0.0.0/+8"),
-            (Kind::PrefixOrAddress, "ten"),
+            (Kind::Destination("ipv4"), "ten"),
+            (Kind::Destination("ipv4"), "2001:db8::1"),
+            (Kind::Destination("ipv6"), "10.0.0.0/8"),
             (Kind::Mac, "02:00:00:00:00"),
             (Kind::Mac, "02:00:00:00:00:0"),
         ];

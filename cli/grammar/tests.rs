@@ -76,7 +76,7 @@ fn lines_are_parsed_or_refused_with_a_reason() {
         ("show ip", r#"error at 7..7: "show ip" is incomplete; expected one of: route"#),
         ("show version now", r#"error at 13..16: nothing can follow here, but "now" does"#),
         ("route", r#"error at 5..5: "route" still needs PREFIX (where to)"#),
-        ("route 10.0.0.0", r#"error at 6..14: "10.0.0.0" is not a prefix, such as 10.0.0.0/8"#),
+        ("route 10.0.0.0", r#"error at 6..14: "10.0.0.0" is not a prefix, such as 10.0.0.0/8 or 2001:db8::/32"#),
         ("route 10.0.0.0/8", r#"error at 16..16: "route" still needs one of: via, blackhole"#),
         ("route 10.0.0.0/8 via", r#"error at 20..20: "route" still needs GATEWAY after "via""#),
         (

@@ -73,6 +73,19 @@ impl Output {
         writeln!(out, "{line}").and_then(|()| out.flush()).map_err(closed)
     }
 
+    /// Prints one of the items that come slowly, at once and in the format that was asked for; JSON as a line each.
+    pub fn print_item<T: Serialize>(&self, item: &T, text: impl FnOnce(&T) -> String) -> Result<(), Error> {
+        let text = match self.format {
+            Format::Table => text(item),
+            Format::Json => {
+                serde_json::to_string(item).map_err(|error| Error::File(format!("can't write JSON: {error}")))? + "\n"
+            }
+            Format::Yaml => yaml(std::slice::from_ref(item))?,
+        };
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(closed)
+    }
+
     /// Where long text goes.
     pub fn writer(&self) -> Pager {
         Pager::new(self.terminal)

@@ -23,6 +23,14 @@ fn a_command_prints_its_answer() {
          10.1.1.0/24         default     static      unicast      via 192.0.2.1 wan\n"
     );
     assert_eq!(daemon.millctl(&["show", "ip", "route", "192.0.2.77"]).out, "no route to 192.0.2.77\n");
+    let ran = daemon.millctl(&["show", "ip", "route", "10.0.0.9"]);
+    assert!(ran.out.ends_with("\n\n10.0.0.9\n  10.0.0.0/24\n    wan 02:00:00:00:00:01\n"), "{}", ran.out);
+    let ran = daemon.millctl(&["show", "ipv6", "route", "summary"]);
+    assert!(
+        ran.out.ends_with(": 2 ipv6 routes\n\nOrigin  Routes\nstatic       2\n\nLength  Routes\n/24          2\n"),
+        "{}",
+        ran.out
+    );
     assert_eq!(daemon.millctl(&["show", "log", "3"]).out.lines().count(), 200);
 }
 
@@ -55,6 +63,12 @@ fn programs_get_plain_json_and_yaml() {
     assert_eq!(json(&["show", "neighbors"]), serde_json::json!([]));
     assert_eq!(json(&["show", "ip", "route", "192.0.2.77"]), serde_json::json!([]));
     assert_eq!(json(&["show", "configuration"]), serde_json::json!({"workers": {"count": 2, "cpus": [1, 2]}}));
+    let resolved = &json(&["show", "ip", "route", "10.0.0.9"])[0];
+    assert_eq!(
+        (&resolved["prefix"], &resolved["resolution"][1]["mac"]),
+        (&"10.0.0.0/24".into(), &"02:00:00:00:00:01".into())
+    );
+    assert_eq!(json(&["show", "ip", "route", "summary", "vrf", "blue"])[0]["vrf"], "blue");
     assert_eq!(json(&["ping", "192.0.2.1", "count", "2"])[1]["sequence"], 2);
 
     assert_eq!(daemon.millctl(&["-o", "json", "show", "neighbors"]).out, "[]\n");
@@ -76,6 +90,9 @@ fn edits_reach_the_daemon_as_they_were_meant() {
         "clear runtime",
         "trace add device-input 3 filter icmp and host 192.0.2.1",
         "show ip route 10.0.0.0/8 longer-prefixes",
+        "show ipv6 route origin bgp",
+        "route add ::/0 next-vrf blue",
+        "interface set lan router-advertisements '{interval: 30s}'",
     ];
     let ran = daemon.millctl_with(&["-f", "-"], &edits.join("\n"));
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", ""));
@@ -91,15 +108,24 @@ fn edits_reach_the_daemon_as_they_were_meant() {
         concat!(
             r#"RouteReplace(RouteEdit { prefix: "10.0.0.0/8", vrf: Some("blue"), r#type: "unicast", next_hops: ["#,
             r#"NextHop { gateway: Some("192.0.2.1"), interface: None, weight: 3 }, "#,
-            r#"NextHop { gateway: Some("192.0.2.2"), interface: None, weight: 3 }] })"#
+            r#"NextHop { gateway: Some("192.0.2.2"), interface: None, weight: 3 }], next_vrf: None })"#
         ),
-        r#"RouteAdd(RouteEdit { prefix: "10.0.0.0/8", vrf: None, r#type: "prohibit", next_hops: [] })"#,
+        r#"RouteAdd(RouteEdit { prefix: "10.0.0.0/8", vrf: None, r#type: "prohibit", next_hops: [], next_vrf: None })"#,
         r#"NeighborRemove(NeighborRemove { interface: "lan", address: "192.0.2.9" })"#,
         "Runtime",
         r#"AddTraceRequest { node: "device-input", count: 3, filter: Some("icmp and host 192.0.2.1") }"#,
         concat!(
             r#"ListRoutesRequest { family: "ipv4", vrf: None, prefix: Some("10.0.0.0/8"), longer: true, "#,
-            r#"address: None, limit: 0 }"#
+            r#"address: None, limit: 0, origin: None }"#
+        ),
+        concat!(
+            r#"ListRoutesRequest { family: "ipv6", vrf: None, prefix: None, longer: false, "#,
+            r#"address: None, limit: 0, origin: Some("bgp") }"#
+        ),
+        r#"RouteAdd(RouteEdit { prefix: "::/0", vrf: None, r#type: "next-vrf", next_hops: [], next_vrf: Some("blue") })"#,
+        concat!(
+            r#"InterfaceSet(InterfaceSet { name: "lan", settings: ["#,
+            r#"Setting { key: "router-advertisements", value: "{interval: 30s}" }] })"#
         ),
     ];
     for (index, expected) in expected.iter().enumerate() {
@@ -128,6 +154,9 @@ fn exit_codes_tell_who_is_to_blame() {
         (&["--nonsense"], 2, "unexpected argument"),
         (&["-f", "/nonexistent/file"], 2, "can't read /nonexistent/file"),
         (&["config", "check", "/nonexistent/file"], 2, "can't read /nonexistent/file"),
+        (&["show", "ip", "route", "2001:db8::1"], 2, "`show ipv6 route` has IPv6"),
+        (&["show", "ip", "route", "summary", "origin", "bgp"], 2, "\"summary\" is of all routes"),
+        (&["show", "ip", "route", "10.0.0.1", "origin", "bgp"], 2, "the best route"),
         (&["interface", "set", "wan", "up", "down"], 2, "exclude each other"),
         (&["route", "add", "10.0.0.0/8", "blackhole", "weight", "3"], 2, "there is no \"via GATEWAY\""),
     ];
@@ -208,6 +237,21 @@ fn a_question_mark_as_the_last_word_lists_what_can_follow() {
     assert_eq!(ran.out, "  NAME  interface to remove: lan wan\n");
     let ran = daemon.millctl_with(&[], "trace add ?\n");
     assert_eq!(ran.out, "  NODE  node whose packets to trace, such as device-input: device-input\n");
+}
+
+#[test]
+fn a_watch_prints_a_line_for_each_change() {
+    let daemon = Daemon::start();
+    let ran = daemon.millctl(&["watch", "routes", "10.0.0.0/8", "listing"]);
+    let route = "10.0.0.0/24         default     static      unicast      via 192.0.2.1 wan\n";
+    assert_eq!((ran.code, ran.out.as_str()), (0, &*format!("{route}10.0.0.0/24 vrf default is gone\n")));
+    assert_eq!(ran.err, "7 changes were missed; all routes follow\n");
+    let asked = r#"WatchRoutesRequest { family: "", vrf: None, prefix: Some("10.0.0.0/8"), listing: true }"#;
+    assert_eq!(daemon.asked(), [asked]);
+    assert_eq!(daemon.millctl(&["watch", "routes", "count", "1"]).out, route);
+    let lines = daemon.millctl(&["-o", "json", "watch", "routes"]).out;
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["route"]["origin"], &lines[1]["route"]), (&"static".into(), &serde_json::Value::Null));
 }
 
 #[test]

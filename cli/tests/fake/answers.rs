@@ -55,7 +55,14 @@ fn interface(name: &str) -> Interface {
 fn route(number: u32) -> Route {
     let next_hops = vec![NextHop { gateway: Some("192.0.2.1".into()), interface: Some("wan".into()), weight: 1 }];
     let prefix = format!("10.{}.{}.0/24", number >> 8, number & 255);
-    Route { prefix, vrf: "default".into(), origin: "static".into(), r#type: "unicast".into(), next_hops }
+    Route {
+        prefix,
+        vrf: "default".into(),
+        origin: "static".into(),
+        r#type: "unicast".into(),
+        next_hops,
+        next_vrf: None,
+    }
 }
 
 /// A file that holds the word "bad" is bad.
@@ -100,8 +107,37 @@ impl Show for Answers {
     async fn list_routes(&self, request: Request<ListRoutesRequest>) -> Answer<Items<Routes>> {
         let request = request.into_inner();
         self.note(&request);
+        if request.address.as_deref() == Some("10.0.0.9") {
+            return items(vec![Routes { routes: vec![route(0)] }]);
+        }
         let some = request.prefix.is_some() || request.address.is_some();
         items(if some { vec![] } else { vec![Routes { routes: vec![route(0)] }, Routes { routes: vec![route(257)] }] })
+    }
+
+    async fn get_route_summary(&self, request: Request<GetRouteSummaryRequest>) -> Answer<RouteSummary> {
+        let GetRouteSummaryRequest { family, vrf } = request.into_inner();
+        let by_origin = vec![OriginCount { origin: "static".into(), count: 2 }];
+        let by_length = vec![LengthCount { length: 24, count: 2 }];
+        ok(RouteSummary {
+            tables: vec![RouteTable { vrf: vrf.unwrap_or_default(), family, total: 2, by_origin, by_length }],
+        })
+    }
+
+    async fn resolve_route(&self, request: Request<ResolveRouteRequest>) -> Answer<RouteResolution> {
+        let ResolveRouteRequest { address, vrf } = request.into_inner();
+        let (share, vrf) = (1.0, vrf.unwrap_or_else(|| "default".to_owned()));
+        let route =
+            ResolveStep { kind: "route".into(), prefix: Some("10.0.0.0/24".into()), share, ..Default::default() };
+        let mac = Some("02:00:00:00:00:01".to_owned());
+        let end = ResolveStep {
+            depth: 1,
+            kind: "adjacency".into(),
+            interface: Some("wan".into()),
+            mac,
+            share,
+            ..Default::default()
+        };
+        ok(RouteResolution { address, vrf, steps: vec![route, end] })
     }
 
     async fn list_neighbors(&self, _: Request<ListNeighborsRequest>) -> Answer<ListNeighborsReply> {
@@ -229,6 +265,20 @@ impl Operate for Answers {
     type PingStream = Items<PingEvent>;
     type TracerouteStream = Items<TracerouteHop>;
     type UpdateRoutesStream = Items<RouteUpdatesReply>;
+    type WatchRoutesStream = Items<RouteNews>;
+
+    /// A listing of one route, changes were lost, and it is gone.
+    async fn watch_routes(&self, request: Request<WatchRoutesRequest>) -> Answer<Items<RouteNews>> {
+        self.note(request.into_inner());
+        let gone = ChangedRoute { prefix: "10.0.0.0/24".into(), vrf: "default".into(), route: None };
+        let news = [
+            route_news::What::Listed(Routes { routes: vec![route(0)] }),
+            route_news::What::End(ListingEnd { routes: 1 }),
+            route_news::What::Lagged(Lagged { missed: 7 }),
+            route_news::What::Changed(RouteChanges { changes: vec![gone] }),
+        ];
+        items(news.into_iter().map(|what| RouteNews { what: Some(what) }).collect())
+    }
 
     /// For routing daemons: no command calls it.
     async fn update_routes(&self, _: Request<tonic::Streaming<RouteUpdates>>) -> Answer<Self::UpdateRoutesStream> {
