@@ -75,8 +75,7 @@ impl Clamped for V6 {
         after: &[urpf::NAME6],
         before: &[policy_routes::NAME6],
     };
-    const OUT: Feature =
-        Feature { arc: V6::OUTPUT, node: NodeName::new("ip6-mss-clamp-out"), after: &[], before: &[] };
+    const OUT: Feature = Feature { arc: V6::OUTPUT, node: NodeName::new("ip6-mss-clamp-out"), after: &[], before: &[] };
     const HEADERS: u16 = 60;
 
     #[inline(always)]

@@ -96,7 +96,8 @@ impl<F: Filtered> Node for Urpf<F> {
         if mode == Mode::Off || source.into() == 0 || F::is_link_local(source) {
             return cx.next_feature(packet);
         }
-        let mut path = Path { forwarding: &self.forwarding, guard, by: (mode == Mode::Strict).then_some(interface), left: STEPS };
+        let mut path =
+            Path { forwarding: &self.forwarding, guard, by: (mode == Mode::Strict).then_some(interface), left: STEPS };
         match path.route::<F>(packet.meta.table, source) {
             Ok(()) => cx.next_feature(packet),
             Err(cause) => cx.drop(cause),
@@ -129,10 +130,12 @@ impl Path<'_, '_> {
     fn adjacency<F: Filtered>(&mut self, index: u32, source: F::Address) -> Result<(), Count> {
         let adjacency = self.forwarding.adjacencies.get(index, &self.guard).ok_or(Count::NoRoute)?;
         match adjacency.kind {
-            AdjacencyKind::Rewrite | AdjacencyKind::Stale | AdjacencyKind::Arp | AdjacencyKind::Glean => match self.by {
-                Some(interface) if interface != adjacency.interface => Err(Count::OtherInterface),
-                _ => Ok(()),
-            },
+            AdjacencyKind::Rewrite | AdjacencyKind::Stale | AdjacencyKind::Arp | AdjacencyKind::Glean => {
+                match self.by {
+                    Some(interface) if interface != adjacency.interface => Err(Count::OtherInterface),
+                    _ => Ok(()),
+                }
+            }
             AdjacencyKind::Table => self.table::<F>(adjacency.index, source),
             AdjacencyKind::Balance => self.balance::<F>(adjacency.index, source),
             AdjacencyKind::LinkLocal => Ok(()),
