@@ -33,7 +33,7 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding, events: &NeighborEve
     nd::register(graph, forwarding, events);
     ip::register(graph, forwarding, events);
     ip4::register(graph, forwarding);
-    ip6::register(graph);
+    ip6::register(graph, forwarding, events);
     icmp::register(graph, forwarding);
     interface::register(graph);
 }

@@ -1,69 +1,34 @@
-//! ip4-local: packets for the router itself, and broadcasts that reach it; starts the ip4-local arc.
-//! Reads: rx interface, table, marks.
+//! ip4-local: what an IPv4 packet must not have that is for the router itself; the node is that of both families.
 
-use crate::forwarding::Forwarding;
-use crate::{ip4, marks};
-use millrace_engine::epoch::Guard;
-use millrace_engine::node::NoTrace;
-use millrace_engine::{ArcName, ArcPoint, Ctx, Node, NodeName, Packet, counters, edges};
-use millrace_tables::adjacency::AdjacencyKind;
-use millrace_tables::fib::Target;
+use crate::forwarding::Interface;
+use crate::ip::local::{Count, Local};
+use crate::ip::{Family, V4};
+use millrace_engine::{ArcName, ArcPoint, NodeName, Packet};
 use millrace_wire::Ipv4;
 
 /// Its name.
-pub const NAME: NodeName = NodeName::new("ip4-local");
+pub const NAME: NodeName = V4::LOCAL;
 
 /// Features on packets to the router's own addresses, by rx interface.
-pub const ARC: ArcPoint = ArcPoint { name: ArcName::new("ip4-local"), starts: &[NAME], end: ip4::local_end::NAME };
+pub const ARC: ArcPoint = ArcPoint { name: ArcName::new("ip4-local"), starts: &[NAME], end: V4::END_OF_ARC };
 
-edges! {
-    /// By protocol.
-    pub enum Next { EndOfArc => ip4::local_end::NAME }
-}
+impl Local for V4 {
+    const END_OF_ARC: NodeName = NodeName::new("ip4-local-end-of-arc");
 
-counters! {
-    /// Why packets end here.
-    pub enum Count {
-        OwnSource => "source address is our own",
-        SourceRoute => "source route is not followed",
-        Malformed => "no IPv4 header",
+    fn owns(_: &Interface, _: u32) -> bool {
+        false
     }
-}
 
-/// The node.
-pub struct Ip4Local {
-    /// Reads: tables, adjacencies.
-    pub forwarding: Forwarding,
-}
-
-impl Node for Ip4Local {
-    const NAME: NodeName = NAME;
-    type Next = Next;
-    type Count = Count;
-    type Trace = NoTrace;
-
-    fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
-        let Some(&header) = packet.header::<Ipv4>() else { return cx.drop(Count::Malformed) };
-        let own = packet.meta.marks & marks::OWN != 0;
-        // RFC 1122 section 3.2.1.3 (f): our address as a source is a lie, unless we really are the source.
-        if !own && self.is_ours(header.src_u32(), packet.meta.table, &cx.guard()) {
-            return cx.drop(Count::OwnSource);
+    /// RFC 7126 sections 4.3.5 and 4.4.5.
+    fn refused(packet: &Packet<'_>, header: &Ipv4, _: Option<&Interface>) -> Option<Count> {
+        match packet.data().get(Ipv4::LEN..header.header_len()) {
+            Some(options) => has_source_route(options).then_some(Count::SourceRoute),
+            None => Some(Count::Malformed),
         }
-        let Some(options) = packet.data().get(Ipv4::LEN..header.header_len()) else { return cx.drop(Count::Malformed) };
-        // RFC 7126 sections 4.3.5 and 4.4.5.
-        if has_source_route(options) {
-            return cx.drop(Count::SourceRoute);
-        }
-        let interface = packet.meta.rx_interface;
-        cx.start_arc(packet, interface, Next::EndOfArc)
     }
-}
 
-impl Ip4Local {
-    fn is_ours(&self, address: u32, table: u32, guard: &Guard<'_>) -> bool {
-        let Some(fib) = self.forwarding.fibs.get(table, guard) else { return false };
-        let Target::Adjacency(index) = Target::from_u32(fib.lookup(guard, address)) else { return false };
-        self.forwarding.adjacencies.get(index, guard).is_some_and(|a| a.kind == AdjacencyKind::Local)
+    fn may_claim_ours(_: &Packet<'_>, _: &Ipv4) -> bool {
+        false
     }
 }
 
@@ -86,6 +51,8 @@ fn has_source_route(mut options: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ip::local::IpLocal;
+    use crate::marks;
     use crate::testing::*;
     use etherparse::Ipv4Header;
     use millrace_engine::Feature;
@@ -116,10 +83,10 @@ mod tests {
             ("no source route behind the end", options(&[0, 131, 3, 4]), END, ""),
             ("an option without length", options(&[1, 7, 0, 131]), END, ""),
             ("a fragment", udp_with(HOST, LAN_IP, 16, |h| h.more_fragments = true), END, ""),
-            ("less than a header", vec![0x45; 19], "drop", "no IPv4 header"),
-            ("more header than packet", broken(udp(HOST, LAN_IP), |p| p[0] = 0x4f), "drop", "no IPv4 header"),
+            ("less than a header", vec![0x45; 19], "drop", "no IP header"),
+            ("more header than packet", broken(udp(HOST, LAN_IP), |p| p[0] = 0x4f), "drop", "no IP header"),
         ] {
-            let outcome = Bench::new(Ip4Local { forwarding: World::new().forwarding }).one(&packet);
+            let outcome = Bench::new(IpLocal::<V4>::new(World::new().forwarding)).one(&packet);
             let counts: Vec<_> = (next == "drop").then_some((reason, 1)).into_iter().collect();
             assert_eq!(fate(&outcome), (next, &counts[..]), "{name}");
             assert_eq!(bytes(&outcome), packet, "{name}: unchanged");
@@ -129,7 +96,7 @@ mod tests {
     #[test]
     fn features_of_the_receiving_interface() {
         const FEATURE: NodeName = NodeName::new("feature");
-        let mut bench = Bench::new(Ip4Local { forwarding: World::new().forwarding });
+        let mut bench = Bench::new(IpLocal::<V4>::new(World::new().forwarding));
         let feature = Feature { arc: ARC.name, node: FEATURE, after: &[], before: &[] };
         bench.arc(&ARC, &[feature], &[(FEATURE, LAN)]);
         for (interface, next) in [(LAN, "feature"), (WAN, "ip4-local-end-of-arc")] {
@@ -140,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_the_router_sent_itself() {
-        let mut bench = Bench::new(Ip4Local { forwarding: World::new().forwarding });
+        let mut bench = Bench::new(IpLocal::<V4>::new(World::new().forwarding));
         let outcome = bench.run(&[&echo(LAN_IP, LAN_IP, b"to myself")], |meta| meta.marks = marks::OWN);
         assert_eq!(fate(&outcome), ("ip4-local-end-of-arc", &[][..]));
     }

@@ -7,6 +7,7 @@
 
 use crate::forwarding::Forwarding;
 use crate::icmp::reason::Reason;
+use crate::ip::tcp_reset;
 use crate::{icmp, ip4, marks};
 use millrace_engine::builtin::ERROR_PUNT;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
@@ -20,7 +21,7 @@ edges! {
     /// By protocol.
     pub enum Next {
         EchoReply => icmp::echo_reply::NAME,
-        TcpReset => ip4::tcp_reset::NAME,
+        TcpReset => tcp_reset::NAME,
         IcmpError => icmp::error::NAME,
         Reassembly => ip4::reassembly::NAME,
         Punt => ERROR_PUNT,

@@ -6,17 +6,13 @@ pub mod input;
 pub mod local;
 pub mod local_end;
 pub mod reassembly;
-pub mod tcp_reset;
 
 use crate::forwarding::Forwarding;
 use millrace_engine::Graph;
 
-/// Adds the nodes of IPv4 alone, and the arcs ip4-unicast and ip4-local; those that both families share are added by [`crate::ip`].
+/// Adds the nodes of IPv4 alone, and the arc ip4-unicast; those that both families share are added by [`crate::ip`].
 pub fn register(graph: &mut Graph, forwarding: &Forwarding) {
     graph.node(|_| input::Ip4Input).arc(input::ARC);
     let tables = forwarding.clone();
-    graph.node(move |_| local::Ip4Local { forwarding: tables.clone() }).arc(local::ARC);
-    let tables = forwarding.clone();
     graph.node(move |_| local_end::Ip4LocalEndOfArc { forwarding: tables.clone() });
-    graph.node(|_| tcp_reset::TcpReset::default());
 }
