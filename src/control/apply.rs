@@ -6,10 +6,8 @@ use super::devices::own_mac;
 use super::events::Severity;
 use super::history::Pending;
 use super::routes::{Hop, Origin, Path, Source};
-use ipnet::{IpNet, Ipv4Net};
-use millrace_config::{Change, Config, Name, NeighborKey, NextHop, Op, Plan, Route, RouteKey, Setting, plan};
+use millrace_config::{Change, Config, Name, NeighborKey, NextHop, Op, Plan, Route, RouteKey, Setting, State, plan};
 use millrace_wire::MacAddr;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 /// Why a configuration was not applied. Nothing has changed then.
@@ -152,19 +150,20 @@ impl Router {
                 self.add_address(self.interface_index(&address.interface)?, address.address, address.at)
             }
             Op::AddressRemove(address) => {
-                self.remove_address(self.interface_index(&address.interface)?, address.address)
+                self.remove_address(self.interface_index(&address.interface)?, address.address);
+                Ok(())
             }
             Op::RouteAdd { key, route } => self.set_route(key, route),
             Op::RouteReplace { key, change } => self.set_route(key, &change.to),
             Op::RouteRemove { key, .. } => {
                 let table = self.table(&key.vrf)?;
-                self.routes.unset(table, ipv4_net(key.prefix)?, Source(Origin::Static, 0));
+                self.routes.unset(table, key.prefix, Source(Origin::Static, 0));
                 Ok(())
             }
             Op::NeighborAdd { key, mac } | Op::NeighborReplace { key, change: Change { to: mac, .. } } => {
                 let (key, mac) = (self.neighbor_key(key)?, MacAddr(mac.0));
-                let action = self.neighbors.set_static(key, mac, Instant::now());
-                self.act(vec![action]);
+                let actions = self.neighbors.set_static(key, mac, Instant::now());
+                self.act(actions);
                 Ok(())
             }
             Op::NeighborRemove { key, .. } => {
@@ -180,6 +179,15 @@ impl Router {
     fn set_interface(&mut self, index: u32, setting: &Setting) -> Result<(), String> {
         let table = match setting {
             Setting::Vrf(change) => self.table(&change.to)?,
+            // Hosts are told while that can still be sent.
+            Setting::State(change) if change.to == State::Down => {
+                self.stop_advertising(index);
+                0
+            }
+            Setting::RouterAdvertisements(change) => {
+                self.set_router_advertisements(index, change.to.clone());
+                return Ok(());
+            }
             _ => 0,
         };
         let Some(interface) = self.interfaces.get_mut(index) else { return Err("no such interface".to_owned()) };
@@ -203,6 +211,8 @@ impl Router {
             }
             Setting::State(change) => interface.state = change.to,
             Setting::Vrf(change) => interface.vrf = (change.to.clone(), table),
+            // Done above.
+            Setting::RouterAdvertisements(_) => {}
         }
         self.refresh(index).map_err(|error| error.to_string())?;
         if matches!(setting, Setting::Mac(_) | Setting::State(_)) {
@@ -212,7 +222,7 @@ impl Router {
     }
 
     fn set_route(&mut self, key: &RouteKey, route: &Route) -> Result<(), String> {
-        let (table, prefix, path) = (self.table(&key.vrf)?, ipv4_net(key.prefix)?, self.path(route)?);
+        let (table, prefix, path) = (self.table(&key.vrf)?, key.prefix, self.path(route)?);
         self.routes.set(table, prefix, Source(Origin::Static, 0), path).map_err(|error| error.to_string())
     }
 
@@ -220,6 +230,7 @@ impl Router {
     pub(super) fn path(&self, route: &Route) -> Result<Path, String> {
         Ok(match route {
             Route::Via(hops) => Path::Via(hops.iter().map(|hop| self.hop(hop)).collect::<Result<_, _>>()?),
+            Route::NextVrf(vrf) => Path::NextVrf(self.table(vrf)?),
             Route::Blackhole => Path::Blackhole,
             Route::Unreachable => Path::Unreachable,
             Route::Prohibit => Path::Prohibit,
@@ -228,11 +239,11 @@ impl Router {
 
     fn hop(&self, hop: &NextHop) -> Result<Hop, String> {
         let interface = hop.interface.as_ref().map(|name| self.interface_index(name)).transpose()?;
-        Ok(Hop { gateway: ipv4_address(hop.gateway)?, interface, weight: hop.weight })
+        Ok(Hop { gateway: hop.gateway, interface, weight: hop.weight })
     }
 
-    fn neighbor_key(&self, key: &NeighborKey) -> Result<(u32, Ipv4Addr), String> {
-        Ok((self.interface_index(&key.interface)?, ipv4_address(key.address)?))
+    fn neighbor_key(&self, key: &NeighborKey) -> Result<super::neighbors::Key, String> {
+        Ok((self.interface_index(&key.interface)?, key.address))
     }
 
     /// The number of a VRF's table.
@@ -243,19 +254,5 @@ impl Router {
     /// The number of an interface.
     pub(super) fn interface_index(&self, name: &Name) -> Result<u32, String> {
         self.interfaces.index(name).ok_or_else(|| format!("no interface \"{name}\""))
-    }
-}
-
-fn ipv4_net(prefix: IpNet) -> Result<Ipv4Net, String> {
-    match prefix {
-        IpNet::V4(prefix) => Ok(prefix),
-        IpNet::V6(prefix) => Err(format!("{prefix}: IPv6 is not routed yet")),
-    }
-}
-
-fn ipv4_address(address: IpAddr) -> Result<Ipv4Addr, String> {
-    match address {
-        IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(address) => Err(format!("{address}: IPv6 is not routed yet")),
     }
 }

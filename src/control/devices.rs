@@ -40,6 +40,8 @@ impl Router {
             state: settings.state,
             vrf: (settings.vrf.clone(), table),
             addresses: Vec::new(),
+            link_local: None,
+            router_advertisements: settings.router_advertisements.clone(),
             proxied: Arc::default(),
             parent,
             device: None,
@@ -76,6 +78,7 @@ impl Router {
 
     /// Takes an interface away, with its device.
     pub(super) fn remove_interface(&mut self, index: u32) {
+        self.forget6(index);
         self.engine.set_up(index, false);
         let actions = self.neighbors.clear(Some(index));
         self.act(actions);
@@ -226,7 +229,9 @@ impl Router {
         if was_up && !is_up {
             let actions = self.neighbors.clear(Some(index));
             self.act(actions);
+            self.suspend6(index);
         }
+        self.follow_ip6(index);
         self.engine.tables_changed();
         self.interfaces.children(index).into_iter().try_for_each(|child| self.refresh(child))
     }

@@ -1,15 +1,16 @@
 //! The interfaces as control has them: settings, device, link, and what of that forwarding reads.
 
 use super::Router;
-use ipnet::Ipv4Net;
-use millrace_config::{Driver, Mac, Name, State};
+use super::ip6::dad::{Dad, State as DadState};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use millrace_config::{Driver, Mac, Name, RouterAdvertisements, State};
 use millrace_engine::counters::{InterfaceTotals, MAX_INTERFACES};
 use millrace_graph_nodes::forwarding;
 use millrace_io::{Device, Link, QueuePair};
 use millrace_tables::indices::Indices;
-use millrace_wire::MacAddr;
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use millrace_wire::{MacAddr, nd};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,8 +30,12 @@ pub struct Interface {
     pub state: State,
     /// Its VRF and the number of that one's table.
     pub vrf: (Name, u32),
-    /// Its addresses with their subnets, the primary first.
-    pub addresses: Vec<Ipv4Net>,
+    /// Its addresses with their subnets, in the operator's order: the first of each family is the primary one.
+    pub addresses: Vec<IpNet>,
+    /// The IPv6 link-local address that it has by itself, while it speaks IPv6 and the operator gave it none.
+    pub link_local: Option<Ipv6Addr>,
+    /// What it tells the hosts on its link.
+    pub router_advertisements: Option<RouterAdvertisements>,
     /// External addresses of NAT that it answers for in ARP, sorted.
     pub proxied: Arc<[Ipv4Addr]>,
     /// The interface that carries its frames, and its VLAN there.
@@ -70,6 +75,36 @@ impl Interface {
         let stats = self.device.as_ref().map(|device| device.stats()).unwrap_or_default();
         stats.iter().filter(|(name, _)| LOST.contains(name)).map(|(_, count)| count).sum()
     }
+
+    /// Its IPv4 addresses, the primary first.
+    pub fn addresses4(&self) -> impl Iterator<Item = Ipv4Net> {
+        self.addresses.iter().filter_map(|net| if let IpNet::V4(net) = net { Some(*net) } else { None })
+    }
+
+    /// The IPv6 addresses that the operator gave it.
+    pub fn configured6(&self) -> impl Iterator<Item = Ipv6Net> {
+        self.addresses.iter().filter_map(|net| if let IpNet::V6(net) = net { Some(*net) } else { None })
+    }
+
+    /// Its IPv6 addresses, link-local ones first.
+    pub fn addresses6(&self) -> impl Iterator<Item = Ipv6Net> {
+        let (near, far) = self.configured6().partition::<Vec<_>, _>(|net| net.addr().is_unicast_link_local());
+        let own = self.link_local.map(link_local_net);
+        own.into_iter().chain(near).chain(far)
+    }
+}
+
+/// A link-local address with its subnet (RFC 4291 section 2.5.6).
+pub fn link_local_net(address: Ipv6Addr) -> Ipv6Net {
+    // 64 bits are no more than an address has.
+    Ipv6Net::new(address, 64).unwrap_or_else(|_| address.into())
+}
+
+/// The subnet-router anycast address (RFC 4291 section 2.6.1) of an address's subnet. Subnets between two routers have none (RFC 6164),
+/// and neither has the link.
+pub fn anycast(net: Ipv6Net) -> Option<Ipv6Addr> {
+    let has = net.prefix_len() < 127 && net.network() != net.addr() && !net.addr().is_unicast_link_local();
+    has.then(|| net.network())
 }
 
 /// All interfaces.
@@ -78,12 +113,14 @@ pub struct Interfaces {
     indices: Indices,
     by_index: BTreeMap<u32, Interface>,
     by_name: BTreeMap<Name, u32>,
+    /// Which IPv6 addresses are known to be nobody else's.
+    pub dad: Dad,
 }
 
 impl Default for Interfaces {
     fn default() -> Self {
         let indices = Indices::new(1..MAX_INTERFACES as u32);
-        Interfaces { indices, by_index: BTreeMap::new(), by_name: BTreeMap::new() }
+        Interfaces { indices, by_index: BTreeMap::new(), by_name: BTreeMap::new(), dad: Dad::default() }
     }
 }
 
@@ -168,11 +205,20 @@ impl Interfaces {
         }
     }
 
-    /// Whether somebody may listen at the other end of its wire who remembers MAC addresses.
+    /// Whether there may be others at the other end of its wire: who remember MAC addresses, and have addresses of their own.
+    pub fn is_shared(&self, index: u32) -> bool {
+        match self.get(index) {
+            Some(Interface { parent: Some((parent, _)), .. }) => self.is_shared(*parent),
+            Some(i) => matches!(i.driver, Driver::AfPacket(_) | Driver::Tap(_)),
+            None => false,
+        }
+    }
+
+    /// Whether these can hear something now: the device has its queues.
     pub fn has_listeners(&self, index: u32) -> bool {
         match self.get(index) {
             Some(Interface { parent: Some((parent, _)), .. }) => self.has_listeners(*parent),
-            Some(i) => matches!(i.driver, Driver::AfPacket(_) | Driver::Tap(_)) && i.idle.is_empty(),
+            Some(i) => self.is_shared(index) && i.idle.is_empty(),
             None => false,
         }
     }
@@ -199,15 +245,33 @@ impl Interfaces {
         let subs = self.by_index.values().filter(of).filter_map(|i| Some((i.parent?.1, i.index)));
         let mut sub_interfaces: Vec<_> = subs.collect();
         sub_interfaces.sort_unstable();
+        let usable = |net: &Ipv6Net| self.dad.is_usable((index, net.addr()));
+        let tentative = |net: &Ipv6Net| self.dad.state((index, net.addr())).is_some_and(|state| state.is_undecided());
         Some(forwarding::Interface {
             mac: self.mac(index),
             mtu: interface.mtu,
             table: interface.vrf.1,
-            addresses: interface.addresses.iter().map(|net| (net.addr(), net.prefix_len())).collect(),
+            addresses: interface.addresses4().map(|net| (net.addr(), net.prefix_len())).collect(),
+            addresses6: interface.addresses6().filter(usable).map(|net| (net.addr(), net.prefix_len())).collect(),
+            tentative: interface.addresses6().filter(tentative).map(|net| net.addr()).collect(),
+            groups6: self.groups6(interface).into_iter().collect(),
             sub_interfaces,
             vlan: interface.parent.map(|(_, vlan)| vlan),
             proxied: Arc::clone(&interface.proxied),
         })
+    }
+
+    /// The IPv6 multicast groups that an interface listens to: everyone, routers, and who asks for one of its addresses (RFC 4291
+    /// section 2.8).
+    pub fn groups6(&self, interface: &Interface) -> BTreeSet<Ipv6Addr> {
+        let mut groups = BTreeSet::new();
+        for net in interface.addresses6() {
+            if self.dad.state((interface.index, net.addr())).is_some_and(|state| state != DadState::Duplicate) {
+                groups.extend([nd::ALL_NODES, nd::ALL_ROUTERS, nd::solicited_node(net.addr())]);
+                groups.extend(anycast(net).map(nd::solicited_node));
+            }
+        }
+        groups
     }
 }
 

@@ -12,19 +12,21 @@
 //! | `interfaces` `devices` `specs` `addresses` | interfaces and their devices |
 //! | `routes` | the routes of all VRFs, and the forwarding tables made of them |
 //! | `nat44` | the rules of address translation, the workers' sessions, the log of mappings |
-//! | `neighbors` `arp` | the neighbour table, and what it does |
+//! | `neighbors` `discovery` | the neighbour table, and what it does |
+//! | `ip6` | IPv6 addresses and what hosts are told: duplicate address detection, router advertisements, multicast groups |
 //! | `probes` `capture` `stats` `events` `log` | what operators look at |
 //! | `api` | the gRPC server |
 
 mod addresses;
 pub mod api;
 pub mod apply;
-mod arp;
 pub mod capture;
 mod devices;
+mod discovery;
 pub mod events;
 pub mod history;
 pub mod interfaces;
+pub mod ip6;
 pub mod log;
 pub mod nat44;
 pub mod neighbors;
@@ -42,6 +44,7 @@ use crate::wiring;
 use events::{Events, Severity};
 use history::History;
 use interfaces::Interfaces;
+use ip6::Ip6;
 use millrace_config::{Config, HugePages, Name, WorkerMode};
 use millrace_engine::epoch::domain;
 use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConfig, memory};
@@ -103,6 +106,8 @@ pub struct Router {
     pub routes: Routes,
     /// The neighbours.
     pub neighbors: Neighbors,
+    /// What IPv6 asks of a router.
+    pub ip6: Ip6,
     /// The translation of addresses.
     pub nat44: Nat,
     /// What happened.
@@ -185,6 +190,7 @@ impl Router {
             vrfs,
             routes,
             neighbors: Neighbors::default(),
+            ip6: Ip6::default(),
             nat44: Nat::new(nat44),
             events: Events::default(),
             stats,
@@ -207,7 +213,7 @@ impl Router {
     pub fn pump(&mut self) {
         let now = Instant::now();
         self.collect_lost();
-        self.collect_arp(now);
+        self.collect_neighbors(now);
         while let Some(mut buffer) = self.engine.punted() {
             let packet: Vec<u8> = buffer.packet().segments().flatten().copied().collect();
             self.probes.answer(&packet, now);
@@ -220,13 +226,14 @@ impl Router {
     pub fn timers(&mut self) {
         let now = Instant::now();
         self.run_neighbors(now);
+        self.run_ip6(now);
         self.run_pending(now);
     }
 
     /// When [`timers`](Self::timers) is to be called next.
     pub fn next_deadline(&self) -> Option<Instant> {
         let confirm = self.history.pending.map(|pending| pending.deadline);
-        [self.neighbors.next(), confirm].into_iter().flatten().min()
+        [self.neighbors.next(), self.next_ip6(), confirm].into_iter().flatten().min()
     }
 
     /// What is done once a second: rates, garbage, devices that may have changed unheard.

@@ -97,6 +97,7 @@ fn serve(file: &Path, socket: Option<PathBuf>, config: Config) -> anyhow::Result
         notify(&[NotifyState::Ready]);
         let ended = events(&router, &waker, watch, signals).await;
         notify(&[NotifyState::Stopping]);
+        router.lock().farewell();
         let _ = end_api.send(());
         let _ = tokio::time::timeout(GRACE, served).await;
         listener::remove(&path);

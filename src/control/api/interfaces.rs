@@ -2,13 +2,17 @@
 
 use super::no_interface;
 use crate::control::Router;
-use crate::control::interfaces::Interface;
+use crate::control::interfaces::{Interface, link_local_net};
+use crate::control::ip6::dad::State;
+use ipnet::{IpNet, Ipv6Net};
 use millrace_api::v1::{
-    self, InterfaceDetails, InterfaceQueue, ListInterfacesReply, ListInterfacesRequest, NamedCount,
+    self, InterfaceDetails, InterfaceQueue, Ipv6Address, ListInterfacesReply, ListInterfacesRequest, NamedCount,
+    RouterAdvertisements,
 };
 use millrace_config::Driver;
 use millrace_io::Link;
 use millrace_wire::MacAddr;
+use std::time::Instant;
 use tonic::Status;
 
 pub fn list(router: &Router, request: &ListInterfacesRequest) -> Result<ListInterfacesReply, Status> {
@@ -41,7 +45,7 @@ fn message(router: &Router, interface: &Interface) -> v1::Interface {
         mtu: interface.mtu.into(),
         vrf: interface.vrf.0.to_string(),
         bridge: None,
-        addresses: interface.addresses.iter().map(ToString::to_string).collect(),
+        addresses: addresses(interface),
         rx_packets: totals.rx_packets,
         rx_bytes: totals.rx_bytes,
         tx_packets: totals.tx_packets,
@@ -56,6 +60,38 @@ fn message(router: &Router, interface: &Interface) -> v1::Interface {
         vlan: interface.parent.map(|(_, vlan)| vlan.into()),
         details: None,
     }
+}
+
+/// Its addresses as the operator has them, and then the link-local one that it has by itself.
+fn addresses(interface: &Interface) -> Vec<String> {
+    let by_itself = interface.link_local.map(link_local_net).map(IpNet::from);
+    interface.addresses.iter().copied().chain(by_itself).map(|net| net.to_string()).collect()
+}
+
+/// Its IPv6 addresses in the same order, with what is known of them.
+fn ipv6_addresses(router: &Router, interface: &Interface) -> Vec<Ipv6Address> {
+    let state = |net: &Ipv6Net| match router.interfaces.dad.state((interface.index, net.addr())) {
+        Some(State::Usable { .. }) => "preferred",
+        Some(State::Duplicate) => "duplicate",
+        Some(State::Waiting | State::Tentative(_)) | None => "tentative",
+    };
+    let by_itself = interface.link_local.map(link_local_net);
+    let all = interface.configured6().chain(by_itself);
+    all.map(|net| Ipv6Address { address: net.to_string(), state: state(&net).to_owned() }).collect()
+}
+
+/// What it tells hosts; none while that is off.
+fn router_advertisements(router: &Router, interface: &Interface) -> Option<RouterAdvertisements> {
+    let told = interface.router_advertisements.as_ref()?;
+    let counts = router.ip6.advertisers.counts(interface.index).unwrap_or_default();
+    let now = Instant::now();
+    Some(RouterAdvertisements {
+        sent: counts.sent,
+        solicitations: counts.solicitations,
+        last_seconds: counts.last.map(|last| now.saturating_duration_since(last).as_secs_f64()),
+        next_seconds: counts.next.map(|next| next.saturating_duration_since(now).as_secs_f64()),
+        prefixes: told.prefixes_for(&interface.addresses).iter().map(|p| p.prefix.to_string()).collect(),
+    })
 }
 
 /// What the configuration names; a driver that names none says itself what it opened.
@@ -86,5 +122,7 @@ fn details(router: &Router, interface: &Interface) -> InterfaceDetails {
         features: router.features_of(interface),
         statistics: statistics.into_iter().map(count).collect(),
         notes,
+        ipv6_addresses: ipv6_addresses(router, interface),
+        router_advertisements: router_advertisements(router, interface),
     }
 }

@@ -177,7 +177,7 @@ fn servers(router: &Router, filter: &Filter, key: &MappingKey, mapping: &Mapping
     let (outside, interface) = match &key.external.address {
         ExternalAddress::Ip(address) => (Some(*address), None),
         ExternalAddress::Interface(name) => {
-            let primary = router.interfaces.named(name).and_then(|i| i.addresses.first());
+            let primary = router.interfaces.named(name).and_then(|i| i.addresses4().next());
             (primary.map(|net| net.addr()), Some(name.to_string()))
         }
     };

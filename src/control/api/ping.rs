@@ -1,77 +1,131 @@
 //! `Ping`: echo requests from the router, one message for every answer or miss.
 
-use super::{Sender, no_vrf};
+use super::{Sender, no_interface, no_vrf};
 use crate::control::probes::{Answer, request};
 use crate::control::routes::Path;
 use crate::control::{Router, Shared};
 use millrace_api::v1::{PingEvent, PingRequest};
 use millrace_config::DEFAULT_VRF;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tonic::Status;
 
 /// Bytes of payload, as ping(8) sends them.
 const SIZE: u32 = 56;
-/// The largest payload: what an IPv4 packet has room for behind two headers.
-const MAX_SIZE: u32 = 65_507;
 /// Hops that a request may make.
 const TTL: u8 = 64;
+
+/// The largest payload: what a packet of the family has room for behind its headers.
+const fn max_size(to: IpAddr) -> u32 {
+    match to {
+        IpAddr::V4(_) => 65_507,
+        IpAddr::V6(_) => 65_527,
+    }
+}
 
 /// Where probes go, and from where.
 #[derive(Clone, Copy, Debug)]
 pub struct Way {
     table: u32,
-    from: Ipv4Addr,
-    to: Ipv4Addr,
+    from: IpAddr,
+    to: IpAddr,
+    /// The interface on whose link a link-local address or group is.
+    link: Option<u32>,
     identifier: u16,
 }
 
 impl Way {
-    /// Finds the way to an address in a VRF.
+    /// Finds the way to an address in a VRF. One that is the same on every link, as fe80::1, has its interface behind it:
+    /// `fe80::1%lan` (RFC 4007 section 11).
     ///
     /// # Errors
-    /// The addresses can't be read, there is no such VRF or route, or the source is not the router's.
+    /// The addresses can't be read, there is no such VRF, interface or route, or the source is not the router's.
     pub fn find(router: &mut Router, to: &str, source: Option<&str>, vrf: Option<&str>) -> Result<Way, Status> {
-        let vrf = vrf.unwrap_or(DEFAULT_VRF);
-        let table = *router.vrfs.get(vrf).ok_or_else(|| no_vrf(vrf))?;
-        let address = |text: &str| {
-            text.parse::<Ipv4Addr>().map_err(|_| Status::invalid_argument(format!("\"{text}\" is no IPv4 address")))
-        };
+        let (to, zone) = to.split_once('%').map_or((to, None), |(to, zone)| (to, Some(zone)));
         let to = address(to)?;
-        let own = |address| matches!(router.routes.match_shown(table, address), Some((_, c)) if matches!(c.path, Path::Local(_)));
-        let from = match source.map(address).transpose()? {
-            Some(source) if own(source) => source,
-            Some(source) => {
-                return Err(Status::failed_precondition(format!("{source} is no address of the router in vrf {vrf}")));
-            }
-            None if own(to) => to,
-            None => {
-                let no_route = || Status::failed_precondition(format!("no route to {to} in vrf {vrf}"));
-                let interface = router.routes.way_out(table, to).ok_or_else(no_route)?;
-                let source = router.interfaces.forwarded(interface).and_then(|i| i.source_for(to));
-                let any = || {
-                    router
-                        .interfaces
-                        .iter()
-                        .filter(|i| i.vrf.1 == table)
-                        .find_map(|i| Some(i.addresses.first()?.addr()))
-                };
-                let none = || Status::failed_precondition("the router has no address to send from");
-                source.or_else(any).ok_or_else(none)?
+        let link = link(router, to, zone)?;
+        let table = match (link, vrf) {
+            (Some(link), None) => router.interfaces.get(link).map_or(0, |i| i.vrf.1),
+            _ => {
+                let vrf = vrf.unwrap_or(DEFAULT_VRF);
+                *router.vrfs.get(vrf).ok_or_else(|| no_vrf(vrf))?
             }
         };
-        Ok(Way { table, from, to, identifier: router.probes.identifier() })
+        let source = source.map(address).transpose()?;
+        let from = match source {
+            Some(source) if source.is_ipv4() != to.is_ipv4() => {
+                return Err(Status::invalid_argument(format!("{source} and {to} are of different families")));
+            }
+            Some(source) if is_own(router, table, link, source) => source,
+            Some(source) => {
+                let whose = vrf.unwrap_or(DEFAULT_VRF);
+                return Err(Status::failed_precondition(format!(
+                    "{source} is no address of the router in vrf {whose}"
+                )));
+            }
+            None if is_own(router, table, link, to) => to,
+            None => best_source(router, table, link, to)?,
+        };
+        Ok(Way { table, from, to, link, identifier: router.probes.identifier() })
     }
 
     /// Sends one request; where its answer will come.
     pub fn send(&self, router: &mut Router, sequence: u16, ttl: u8, size: usize) -> oneshot::Receiver<Answer> {
         let answer = router.probes.wait(self.identifier, sequence);
         if let Some(packet) = request(self.from, self.to, ttl, (self.identifier, sequence), size) {
-            router.send_own(self.table, &packet);
+            match (self.to, self.link) {
+                (IpAddr::V6(group), Some(link)) if group.is_multicast() => router.send_multicast6(link, group, &packet),
+                (IpAddr::V6(_), link) => drop(router.send_own6(self.table, link, &packet)),
+                (IpAddr::V4(_), _) => drop(router.send_own(self.table, &packet)),
+            }
         }
         answer
     }
+}
+
+fn address(text: &str) -> Result<IpAddr, Status> {
+    text.parse().map_err(|_| Status::invalid_argument(format!("\"{text}\" is no IP address")))
+}
+
+/// The interface on whose link an address is, if it needs one.
+fn link(router: &Router, to: IpAddr, zone: Option<&str>) -> Result<Option<u32>, Status> {
+    let needed = matches!(to, IpAddr::V6(to) if to.is_unicast_link_local() || to.is_multicast());
+    match zone {
+        Some(zone) if needed => Ok(Some(router.interfaces.index(zone).ok_or_else(|| no_interface(zone))?)),
+        Some(zone) => {
+            Err(Status::invalid_argument(format!("{to} is the same everywhere: expected it without %{zone}")))
+        }
+        None if needed => Err(Status::invalid_argument(format!("{to} is on every link: expected {to}%INTERFACE"))),
+        None => Ok(None),
+    }
+}
+
+/// Whether an address is the router's own in a table, or on a link.
+fn is_own(router: &Router, table: u32, link: Option<u32>, address: IpAddr) -> bool {
+    match (address, link) {
+        (IpAddr::V6(address), Some(link)) if address.is_unicast_link_local() => {
+            router.interfaces.forwarded(link).is_some_and(|interface| interface.owns6(address))
+        }
+        _ => {
+            matches!(router.routes.match_shown(table, address), Some((_, shown)) if matches!(shown.path, Path::Local(_)))
+        }
+    }
+}
+
+/// The address to speak from: one of the interface that the way leads out by, else any of the VRF.
+fn best_source(router: &Router, table: u32, link: Option<u32>, to: IpAddr) -> Result<IpAddr, Status> {
+    let no_route = || Status::failed_precondition(format!("no route to {to}"));
+    let interface = link.or_else(|| router.routes.way_out(table, to)).ok_or_else(no_route)?;
+    let of = |index: u32| {
+        let interface = router.interfaces.forwarded(index)?;
+        match to {
+            IpAddr::V4(to) => interface.source_for(to).map(IpAddr::from),
+            IpAddr::V6(to) => interface.source_for6(to).map(IpAddr::from),
+        }
+    };
+    let any = || router.interfaces.iter().filter(|i| i.vrf.1 == table).find_map(|i| of(i.index));
+    of(interface).or_else(any).ok_or_else(|| Status::failed_precondition("the router has no address to send from"))
 }
 
 /// A series of requests.
@@ -86,10 +140,11 @@ pub struct Series {
 impl Series {
     pub fn start(router: &mut Router, asked: &PingRequest) -> Result<Series, Status> {
         let size = asked.size.unwrap_or(SIZE);
-        if asked.count == 0 || size > MAX_SIZE {
-            return Err(Status::invalid_argument(format!("expected at least 1 request and at most {MAX_SIZE} bytes")));
-        }
         let way = Way::find(router, &asked.address, asked.source.as_deref(), asked.vrf.as_deref())?;
+        let most = max_size(way.to);
+        if asked.count == 0 || size > most {
+            return Err(Status::invalid_argument(format!("expected at least 1 request and at most {most} bytes")));
+        }
         let (interval, patience) = (millis(asked.interval_ms), millis(asked.timeout_ms));
         Ok(Series { way, count: asked.count, size, interval, patience })
     }

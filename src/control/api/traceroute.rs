@@ -4,7 +4,6 @@ use super::Sender;
 use super::ping::{Way, micros, millis};
 use crate::control::{Router, Shared};
 use millrace_api::v1::{TracerouteHop, TracerouteProbe, TracerouteRequest};
-use millrace_wire::Icmp4Type;
 use std::time::{Duration, Instant};
 use tonic::Status;
 
@@ -52,7 +51,7 @@ impl Search {
             hop.probes.push(answer.map_or_else(TracerouteProbe::default, |answer| {
                 hop.reached |= answer.is_reply();
                 // Whoever says that there is no way further is the last.
-                hop.ends |= answer.is_reply() || answer.kind.0 == Icmp4Type::UNREACHABLE;
+                hop.ends |= answer.is_reply() || answer.is_end();
                 TracerouteProbe {
                     from: Some(answer.from.to_string()),
                     rtt_us: micros(sent, answer.at),

@@ -64,7 +64,7 @@ pub fn wanted(nat44: &Nat44, interfaces: &Interfaces, vrfs: &BTreeMap<Name, u32>
 }
 
 fn outside_of(interface: &Interface) -> Outside {
-    let addresses = interface.addresses.iter().map(|net| net.addr()).collect();
+    let addresses = interface.addresses4().map(|net| net.addr()).collect();
     Outside { interface: interface.index, table: interface.vrf.1, addresses }
 }
 
@@ -76,7 +76,7 @@ fn static_mapping(
 ) -> Option<StaticMapping> {
     let external = match &key.external.address {
         ExternalAddress::Ip(address) => *address,
-        ExternalAddress::Interface(name) => interfaces.named(name)?.addresses.first()?.addr(),
+        ExternalAddress::Interface(name) => interfaces.named(name)?.addresses4().next()?.addr(),
     };
     let backend =
         |b: &config::Backend| Backend { address: b.address, port: b.ports.map(|ports| ports.first), weight: b.weight };
@@ -136,14 +136,14 @@ fn addresses(
         everywhere.iter().flat_map(|table| of_router.iter().map(|address| (*table, *address))).collect();
     routes.extend(servers.iter().flat_map(|table| spec.twice_nat_pool.iter().map(|address| (*table, *address))));
     for interface in interfaces.iter() {
-        for own in &interface.addresses {
+        for own in interface.addresses4() {
             routes.remove(&(interface.vrf.1, own.addr()));
         }
     }
     let mut proxied: BTreeMap<u32, BTreeSet<Ipv4Addr>> = BTreeMap::new();
     let mut answer = |interface: &Interface, addresses: &mut dyn Iterator<Item = Ipv4Addr>| {
-        let own = |address: &Ipv4Addr| interface.addresses.iter().any(|net| net.addr() == *address);
-        let on_link = |address: &Ipv4Addr| interface.addresses.iter().any(|net| net.contains(address));
+        let own = |address: &Ipv4Addr| interface.addresses4().any(|net| net.addr() == *address);
+        let on_link = |address: &Ipv4Addr| interface.addresses4().any(|net| net.contains(address));
         let new: BTreeSet<_> = addresses.filter(|address| on_link(address) && !own(address)).collect();
         if !new.is_empty() {
             proxied.entry(interface.index).or_default().extend(new);
