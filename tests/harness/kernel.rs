@@ -13,6 +13,7 @@ pub fn configure(router: &Namespace, config: &str) {
     router.sysctl("net.ipv4.icmp_errors_use_inbound_ifaddr=1");
     router.sysctl("net.ipv6.conf.all.forwarding=1");
     router.sysctl("net.ipv6.icmp.ratelimit=0");
+    router.sysctl("net.ipv6.fib_multipath_hash_policy=1");
     let devices = config["interfaces"].as_object().into_iter().flatten();
     let device = |name: &Value| config["interfaces"][name.as_str().unwrap_or_default()]["device"].clone();
     for (_, interface) in devices {
