@@ -228,10 +228,18 @@ impl Router {
         self.run_neighbors(now);
         self.run_ip6(now);
         self.run_pending(now);
+        if self.routes.has_work() {
+            self.routes.work();
+            self.engine.tables_changed();
+        }
     }
 
     /// When [`timers`](Self::timers) is to be called next.
     pub fn next_deadline(&self) -> Option<Instant> {
+        // Routes are worked on in pieces, so that nothing else waits for long.
+        if self.routes.has_work() {
+            return Some(Instant::now());
+        }
         let confirm = self.history.pending.map(|pending| pending.deadline);
         [self.neighbors.next(), self.next_ip6(), confirm].into_iter().flatten().min()
     }
