@@ -10,8 +10,12 @@
 //!   (`skb_orphan_frags`); `sendmmsg` copies once, right from the packet buffers, and takes chains as they are.
 //!
 //! The socket that sends has no offload header and bypasses the queueing discipline: what the device can't take is dropped
-//! and counted here, and `tcpdump` on the same device shows only what comes in (capture in the router, or at the other end). Device down: both sockets stay and recover by themselves. Device gone: queues answer with an error.
+//! and counted here, and `tcpdump` on the same device shows only what comes in (capture in the router, or at the other end).
+//!
+//! Device down: both sockets stay and recover by themselves. Device gone: queues answer with an error. The kernel's own IPv6 is off on
+//! the device for as long as it is open here (`net.ipv6.conf.DEVICE.disable_ipv6`).
 
+mod kernel_ip6;
 mod receive;
 mod ring;
 mod send;
@@ -20,6 +24,7 @@ mod socket;
 use crate::counts::Board;
 use crate::device::{Device, Info, Link, OpenError, QueuePair};
 use crate::netlink::{NetDevice, Netlink};
+use kernel_ip6::KernelIp6;
 use receive::Receiver;
 use ring::Layout;
 use send::Sender;
@@ -74,6 +79,7 @@ pub(crate) struct AfPacket {
     netlink: Netlink,
     ports: Vec<Port>,
     board: Board<{ count::NAMES.len() }>,
+    ip6: io::Result<KernelIp6>,
 }
 
 impl AfPacket {
@@ -97,12 +103,21 @@ impl AfPacket {
             netlink,
             ports: Vec::new(),
             board: Board::new(&count::NAMES),
+            ip6: KernelIp6::off(name),
         })
     }
 
     /// The device as it is now, unless it is gone or another has its name.
     fn current(&self) -> Option<NetDevice> {
         self.netlink.find(&self.name).ok().flatten().filter(|d| d.index == self.kernel.index)
+    }
+}
+
+impl Drop for AfPacket {
+    fn drop(&mut self) {
+        if let (Ok(ip6), Some(_)) = (&self.ip6, self.current()) {
+            ip6.restore();
+        }
     }
 }
 
@@ -169,6 +184,11 @@ impl Device for AfPacket {
     fn info(&self) -> Info {
         let now = self.current();
         let device = now.as_ref().unwrap_or(&self.kernel);
+        let gone = now.is_none().then(|| format!("{} is gone", self.name));
+        let ip6 = self.ip6.as_ref().err().map(|error| {
+            let name = &self.name;
+            format!("the kernel's own IPv6 on {name} can't be switched off ({error}): set net.ipv6.conf.{name}.disable_ipv6 to 1")
+        });
         let kind = if device.kind.is_empty() { "hardware" } else { &device.kind };
         Info {
             driver: "af-packet",
@@ -182,7 +202,7 @@ impl Device for AfPacket {
                 ("fanout", if self.ports.len() > 1 { "hash" } else { "none" }.to_owned()),
                 ("offloads", "checksums and segmentation of peers are done in software".to_owned()),
             ],
-            notes: if now.is_none() { vec![format!("{} is gone", self.name)] } else { Vec::new() },
+            notes: gone.into_iter().chain(ip6).collect(),
         }
     }
 }
