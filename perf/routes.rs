@@ -109,7 +109,7 @@ fn batches() -> Result<Vec<RouteBatch>> {
             }
             let gateway = Some(gateway(random.below(GATEWAYS)).to_string());
             let next_hops = vec![NextHop { gateway, interface: None, weight: 0 }];
-            changes.push(RouteChange { action: RouteAction::Add.into(), r#type: String::new(), next_hops, prefixes });
+            changes.push(RouteChange { action: RouteAction::Add.into(), next_hops, prefixes, ..RouteChange::default() });
         }
         batches.push(RouteBatch { changes });
     }

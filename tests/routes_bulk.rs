@@ -78,7 +78,7 @@ fn open(name: &str, distance: u32, vrf: Option<&str>) -> What {
 
 fn change(action: RouteAction, last: u8, prefixes: Vec<String>) -> RouteChange {
     let next_hops = vec![NextHop { gateway: Some(format!("203.0.113.{last}")), interface: None, weight: 0 }];
-    RouteChange { action: action.into(), r#type: String::new(), next_hops, prefixes }
+    RouteChange { action: action.into(), next_hops, prefixes, ..RouteChange::default() }
 }
 
 /// The n-th of many /24s.

@@ -42,11 +42,11 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
         },
         Asked::RouteAdd(asked) => Edit::RouteAdd {
             key: key(&asked.prefix, asked.vrf.as_deref())?,
-            route: route(&asked.r#type, &asked.next_hops)?,
+            route: route(&asked.r#type, &asked.next_hops, asked.next_vrf.as_deref())?,
         },
         Asked::RouteReplace(asked) => Edit::RouteReplace {
             key: key(&asked.prefix, asked.vrf.as_deref())?,
-            route: route(&asked.r#type, &asked.next_hops)?,
+            route: route(&asked.r#type, &asked.next_hops, asked.next_vrf.as_deref())?,
         },
         Asked::RouteRemove(asked) => Edit::RouteRemove { key: key(&asked.prefix, asked.vrf.as_deref())? },
         Asked::NeighborAdd(add) => {
@@ -98,15 +98,27 @@ fn neighbor(interface: &str, address: &str) -> Result<NeighborKey, Status> {
     Ok(NeighborKey { interface: word("interface", interface)?, address: word("address", address)? })
 }
 
-/// A route of this type over these next hops.
-pub(super) fn route(kind: &str, next_hops: &[millrace_api::v1::NextHop]) -> Result<Route, Status> {
+/// A route of this type over these next hops, or into this VRF.
+pub(super) fn route(
+    kind: &str,
+    next_hops: &[millrace_api::v1::NextHop],
+    next_vrf: Option<&str>,
+) -> Result<Route, Status> {
+    if next_vrf.is_some() && kind != "next-vrf" {
+        let kind = if kind.is_empty() { "unicast" } else { kind };
+        return Err(Status::invalid_argument(format!("a route of type {kind} takes no next_vrf")));
+    }
     let fixed = match kind {
         "" | "unicast" => None,
+        "next-vrf" => {
+            let vrf = next_vrf.ok_or_else(|| Status::invalid_argument("a route of type next-vrf needs next_vrf"))?;
+            Some(Route::NextVrf(word("next-vrf", vrf)?))
+        }
         "blackhole" => Some(Route::Blackhole),
         "unreachable" => Some(Route::Unreachable),
         "prohibit" => Some(Route::Prohibit),
         other => {
-            let wanted = "expected unicast, blackhole, unreachable or prohibit";
+            let wanted = "expected unicast, next-vrf, blackhole, unreachable or prohibit";
             return Err(Status::invalid_argument(format!("type \"{other}\"; {wanted}")));
         }
     };
@@ -157,8 +169,12 @@ fn setting(Setting { key, value }: &Setting) -> Result<InterfaceSetting, Status>
         "mac" if value.is_empty() => InterfaceSetting::Mac(None),
         "mac" => InterfaceSetting::Mac(Some(word("mac", value)?)),
         "vrf" => InterfaceSetting::Vrf(word("vrf", value)?),
+        "router-advertisements" => InterfaceSetting::RouterAdvertisements(value.to_owned()),
+        "urpf" => InterfaceSetting::Urpf(word("urpf", value)?),
+        "mss-clamp" => InterfaceSetting::MssClamp(word("mss-clamp", value)?),
         other => {
-            return Err(Status::invalid_argument(format!("can't set \"{other}\"; expected state, mtu, mac or vrf")));
+            let wanted = "expected state, mtu, mac, vrf, router-advertisements, urpf or mss-clamp";
+            return Err(Status::invalid_argument(format!("can't set \"{other}\"; {wanted}")));
         }
     })
 }
@@ -179,15 +195,33 @@ mod tests {
             interface: None,
             weight,
         };
-        let route = |prefix: &str, kind: &str, next_hops: Vec<_>| {
-            asked(Asked::RouteAdd(RouteEdit { prefix: prefix.into(), vrf: None, r#type: kind.into(), next_hops }))
+        let edit = |prefix: &str, kind: &str, next_hops: Vec<_>, next_vrf: Option<&str>| {
+            let (vrf, next_vrf) = (None, next_vrf.map(str::to_owned));
+            asked(Asked::RouteAdd(RouteEdit { prefix: prefix.into(), vrf, r#type: kind.into(), next_hops, next_vrf }))
         };
+        let route = |prefix: &str, kind: &str, next_hops: Vec<_>| edit(prefix, kind, next_hops, None);
         let edits = route("10.0.0.0/8", "", vec![hop("192.0.2.9", 0), hop("192.0.2.1", 7)]).unwrap();
         let [Edit::RouteAdd { key, route: Route::Via(hops) }] = edits.as_slice() else { panic!("{edits:?}") };
         assert_eq!((key.prefix.to_string(), key.vrf.as_str()), ("10.0.0.0/8".to_owned(), "default"));
         let hops: Vec<_> = hops.iter().map(|h| (h.gateway.to_string(), h.weight)).collect();
         assert_eq!(hops, [("192.0.2.1".to_owned(), 7), ("192.0.2.9".to_owned(), 1)]);
         assert!(route("10.0.0.0/8", "blackhole", vec![]).is_ok());
+        let edits = edit("2001:db8::/32", "next-vrf", vec![], Some("blue")).unwrap();
+        let [Edit::RouteAdd { route: Route::NextVrf(vrf), .. }] = edits.as_slice() else { panic!("{edits:?}") };
+        assert_eq!(vrf.as_str(), "blue");
+        for (kind, hops, next_vrf) in [
+            ("next-vrf", vec![], None),
+            ("next-vrf", vec![hop("192.0.2.1", 1)], Some("blue")),
+            ("next-vrf", vec![], Some("no name")),
+            ("", vec![hop("192.0.2.1", 1)], Some("blue")),
+            ("blackhole", vec![], Some("blue")),
+        ] {
+            assert_eq!(
+                edit("10.0.0.0/8", kind, hops, next_vrf).unwrap_err().code(),
+                tonic::Code::InvalidArgument,
+                "{kind}"
+            );
+        }
         for (prefix, kind, hops) in [
             ("10.0.0.1/8", "", vec![hop("192.0.2.1", 1)]),
             ("10.0.0.0/33", "", vec![hop("192.0.2.1", 1)]),
@@ -222,6 +256,10 @@ mod tests {
             InterfaceSetting::Mac("02:00:00:00:00:01".parse().ok())
         );
         assert_eq!(set("mac", "").unwrap(), InterfaceSetting::Mac(None));
+        assert_eq!(
+            set("router-advertisements", "{interval: 30s}").unwrap(),
+            InterfaceSetting::RouterAdvertisements("{interval: 30s}".to_owned())
+        );
         for (key, value) in [("mtu", "big"), ("state", "sideways"), ("bridge", "br0")] {
             assert_eq!(set(key, value).unwrap_err().code(), tonic::Code::InvalidArgument);
         }

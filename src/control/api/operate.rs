@@ -1,6 +1,6 @@
 //! The service `Operate`: what can be done that leaves the configuration as it is.
 
-use super::{Answer, Api, Items, nat44, no_interface, ok, ping, stream, traceroute, updates};
+use super::{Answer, Api, Items, nat44, no_interface, ok, ping, routing, stream, traceroute, updates};
 use crate::control::Router;
 use crate::control::capture::{CaptureError, Status as CaptureStatus};
 use millrace_api::v1::operate_server::Operate;
@@ -15,6 +15,7 @@ impl Operate for Api {
     type PingStream = Items<PingEvent>;
     type TracerouteStream = Items<TracerouteHop>;
     type UpdateRoutesStream = Items<RouteUpdatesReply>;
+    type WatchRoutesStream = Items<RouteNews>;
 
     async fn clear(&self, request: Request<ClearRequest>) -> Answer<Done> {
         let mut router = self.0.lock();
@@ -100,6 +101,13 @@ impl Operate for Api {
     async fn update_routes(&self, request: Request<Streaming<RouteUpdates>>) -> Answer<Items<RouteUpdatesReply>> {
         let (sender, items) = stream();
         tokio::spawn(updates::run(self.0.clone(), request.into_inner(), sender));
+        Ok(Response::new(items))
+    }
+
+    async fn watch_routes(&self, request: Request<WatchRoutesRequest>) -> Answer<Items<RouteNews>> {
+        let watch = routing::Watch::start(&mut self.0.lock(), request.into_inner())?;
+        let (sender, items) = stream();
+        tokio::spawn(watch.run(self.0.clone(), sender));
         Ok(Response::new(items))
     }
 }

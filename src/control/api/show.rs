@@ -28,12 +28,22 @@ impl Show for Api {
                 // A batch at a time, so that a long listing holds up nobody.
                 let batch = listing.next(&shared.lock());
                 let Some(batch) = batch else { break };
-                if sender.send(Ok(batch)).await.is_err() {
+                if batch.routes.is_empty() {
+                    tokio::task::yield_now().await;
+                } else if sender.send(Ok(batch)).await.is_err() {
                     break;
                 }
             }
         });
         Ok(Response::new(items))
+    }
+
+    async fn get_route_summary(&self, request: Request<GetRouteSummaryRequest>) -> Answer<RouteSummary> {
+        ok(routing::summary(&self.0.lock(), &request.into_inner())?)
+    }
+
+    async fn resolve_route(&self, request: Request<ResolveRouteRequest>) -> Answer<RouteResolution> {
+        ok(routing::resolve(&self.0.lock(), &request.into_inner())?)
     }
 
     async fn list_neighbors(&self, request: Request<ListNeighborsRequest>) -> Answer<ListNeighborsReply> {

@@ -166,7 +166,7 @@ fn path(router: &Router, change: &RouteChange) -> Result<Path, String> {
         RouteAction::Remove => return Ok(Path::Blackhole),
         RouteAction::Add | RouteAction::Replace => {}
     }
-    let route = route(&change.r#type, &change.next_hops).map_err(|status| status.message().to_owned())?;
+    let route = route(&change.r#type, &change.next_hops, change.next_vrf.as_deref()).map_err(|status| status.message().to_owned())?;
     match &route {
         Route::Via(hops) if hops.is_empty() => Err("a unicast route needs a next hop".to_owned()),
         Route::Via(hops) if hops.len() > MAX_BUCKETS => Err(format!("more than {MAX_BUCKETS} next hops")),
@@ -227,7 +227,7 @@ mod tests {
 
     fn change(action: RouteAction, gateway: &str, prefixes: Vec<String>) -> RouteChange {
         let next_hops = vec![NextHop { gateway: Some(gateway.to_owned()), interface: None, weight: 0 }];
-        RouteChange { action: action.into(), r#type: String::new(), next_hops, prefixes }
+        RouteChange { action: action.into(), next_hops, prefixes, ..RouteChange::default() }
     }
 
     /// Does a batch; the reply, and how many steps it took.
@@ -285,7 +285,7 @@ mod tests {
             (change(RouteAction::Remove, "", vec!["10.0.0.0/8".to_owned()]), "there is no such route"),
             (change(RouteAction::Add, "here", vec!["10.0.0.0/8".to_owned()]), "gateway"),
             (no_hop.clone(), "a unicast route needs a next hop"),
-            (kind("nowhere"), "expected unicast, blackhole, unreachable or prohibit"),
+            (kind("nowhere"), "expected unicast, next-vrf, blackhole, unreachable or prohibit"),
             (RouteChange { r#type: "blackhole".to_owned(), ..with("10.0.0.0/8") }, "takes no next hops"),
             (
                 RouteChange { next_hops: vec![with("").next_hops[0].clone(); 65], ..no_hop.clone() },
