@@ -4,6 +4,8 @@
 
 mod check;
 pub mod input;
+#[cfg(test)]
+mod tests;
 
 use crate::forwarding::Forwarding;
 use crate::ip::V6;

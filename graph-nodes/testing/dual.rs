@@ -43,8 +43,8 @@ fn ip4(text: &str) -> Ip {
 }
 
 impl Dual for V4 {
-    const TO_STRANGER: u32 = super::TO_STRANGER;
-    const WAN_SUBNET: u32 = super::WAN_SUBNET;
+    const TO_STRANGER: u32 = TO_STRANGER;
+    const WAN_SUBNET: u32 = WAN_SUBNET;
     const HOST: &str = "192.168.1.10";
     const WAN_IP: &str = "203.0.113.1";
     const PEER: &str = "203.0.113.10";
@@ -67,8 +67,8 @@ impl Dual for V4 {
 }
 
 impl Dual for V6 {
-    const TO_STRANGER: u32 = super::TO_STRANGER6;
-    const WAN_SUBNET: u32 = super::WAN_SUBNET6;
+    const TO_STRANGER: u32 = TO_STRANGER6;
+    const WAN_SUBNET: u32 = WAN_SUBNET6;
     const HOST: &str = HOST6;
     const WAN_IP: &str = WAN_IP6;
     const PEER: &str = PEER6;
