@@ -72,6 +72,7 @@ impl Router {
             self.remove_interface(index);
             return Err(format!("interface {name}: {error}"));
         }
+        self.tell_notes(index);
         self.capture_new_interface(index);
         Ok(())
     }
@@ -199,6 +200,7 @@ impl Router {
             Ok(opened) => {
                 interface.take(opened);
                 self.tell(Severity::Info, format!("interface {name}"), "its device is there".to_owned());
+                self.tell_notes(index);
                 self.refresh_or_warn(index);
                 self.attach_queues();
             }
@@ -211,6 +213,14 @@ impl Router {
                 }
             }
         }
+    }
+
+    /// Tells what the operator should know of a device that was opened.
+    fn tell_notes(&mut self, index: u32) {
+        let device = self.interfaces.get(index).and_then(|i| i.device.as_ref());
+        let notes = device.map(|device| device.info().notes).unwrap_or_default();
+        let name = self.interfaces.name(index);
+        notes.into_iter().for_each(|note| self.tell(Severity::Warning, format!("interface {name}"), note));
     }
 
     /// Brings routes and packet path up to date with what an interface and its sub-interfaces are now.
