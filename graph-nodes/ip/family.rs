@@ -17,7 +17,7 @@ pub trait Family: Copy + Eq + Debug + Send + Sync + 'static {
     /// An address in host order.
     type Address: Address + Into<u128>;
 
-    /// Passes that a lookup needs to have everything loaded.
+    /// Passes over a frame before the last that a lookup takes, for everything to be loaded: see [`passes`](super::passes).
     const STAGES: usize;
     /// The node that finds a packet's route.
     const LOOKUP: NodeName;
@@ -136,7 +136,8 @@ impl Family for V6 {
     type Header = Ipv6;
     type Address = u128;
 
-    const STAGES: usize = 2;
+    /// Three levels, which is as deep as nearly all routes are, and the last.
+    const STAGES: usize = 4;
     const LOOKUP: NodeName = NodeName::new("ip6-lookup");
     const REWRITE: NodeName = NodeName::new("ip6-rewrite");
     const LOCAL: NodeName = NodeName::new("ip6-local");

@@ -1,10 +1,11 @@
 //! ip4-lookup, ip6-lookup: the longest prefix that matches the destination, in the packet's table, down to one adjacency; starts
 //! the ip4-output, or ip6-output, arc.
 //! Reads: table, flow hash, marks and tx interface of the router's own packets. Writes: adjacency, tx interface, table, flow hash.
+//! Uses the scratch slot.
 
 use crate::forwarding::Forwarding;
 use crate::icmp::reason::Reason;
-use crate::ip::{Family, V4, V6};
+use crate::ip::{Family, V4, V6, passes};
 use crate::marks;
 use crate::neighbor_events::{NeighborEvent, NeighborEvents};
 use millrace_engine::{ArcPoint, Ctx, Node, NodeName, Packet, counters, edges};
@@ -97,24 +98,17 @@ impl<F: Family> Node for IpLookup<F> {
 
     #[inline(always)]
     fn prefetch(&mut self, stage: usize, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) {
-        if let Some(header) = packet.header::<F::Header>()
-            && let Some(fib) = F::fibs(&self.forwarding).get(packet.meta.table, &cx.guard())
-        {
-            match stage {
-                0 => fib.prefetch(F::destination(header)),
-                _ => fib.prefetch_deeper(F::destination(header)),
-            }
-        }
+        passes::prepare::<F>(&self.forwarding, &cx.guard(), stage, packet, F::destination);
     }
 
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next<F> {
         let Some(destination) = packet.header::<F::Header>().map(F::destination) else { return cx.drop(Count::Short) };
-        let index = self.route(destination, packet, cx);
+        let (guard, table) = (cx.guard(), packet.meta.table);
+        let target = passes::finish::<F>(&self.forwarding, &guard, packet, destination);
+        let index = self.adjacency(target, packet, cx);
         packet.meta.adjacency = index;
-        let table = packet.meta.table;
         cx.trace(packet, || Trace { table, destination: destination.to_ip(), adjacency: index });
-        let guard = cx.guard();
         let Some(adjacency) = self.forwarding.adjacencies.get(index, &guard) else { return cx.drop(Count::Gone) };
         if adjacency.kind == AdjacencyKind::Rewrite {
             packet.meta.tx_interface = adjacency.interface;
@@ -125,15 +119,10 @@ impl<F: Family> Node for IpLookup<F> {
 }
 
 impl<F: Family> IpLookup<F> {
-    /// The adjacency that the packet's table gives.
+    /// The adjacency of what a table gave.
     #[inline(always)]
-    fn route(&self, destination: F::Address, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> u32 {
-        let guard = cx.guard();
-        let value = match F::fibs(&self.forwarding).get(packet.meta.table, &guard) {
-            Some(fib) => fib.lookup(&guard, destination),
-            None => Target::NO_ROUTE.to_u32(),
-        };
-        match Target::from_u32(value) {
+    fn adjacency(&self, target: Target, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> u32 {
+        match target {
             Target::Adjacency(index) => index,
             Target::LoadBalance(index) => self.balance(index, packet, cx),
         }
@@ -163,7 +152,10 @@ impl<F: Family> IpLookup<F> {
                 AdjacencyKind::Balance => self.balance(adjacency.index, packet, cx),
                 AdjacencyKind::Table => {
                     packet.meta.table = adjacency.index;
-                    self.route(destination, packet, cx)
+                    let guard = cx.guard();
+                    let fib = F::fibs(&self.forwarding).get(adjacency.index, &guard);
+                    let target = fib.map_or(Target::NO_ROUTE, |fib| Target::from_u32(fib.lookup(&guard, destination)));
+                    self.adjacency(target, packet, cx)
                 }
                 AdjacencyKind::LinkLocal if packet.meta.marks & marks::OWN != 0 => {
                     let on = packet.meta.tx_interface;

@@ -7,6 +7,7 @@ pub mod glean;
 mod hold;
 pub mod local;
 pub mod lookup;
+pub mod passes;
 pub mod reassembly;
 pub mod rewrite;
 pub mod tcp_reset;

@@ -1,10 +1,11 @@
 //! ip4-policy-route, ip6-policy-route: the table that packets are looked up in, by their source and the interface that they came by;
 //! a feature of the ip4-unicast and ip6-unicast arcs.
-//! Reads: rx interface, table. Writes: table.
+//! Reads: rx interface, table. Writes: table. Uses the scratch slot.
 //!
 //! Packets for the router itself stay where they are, so that no rule cuts it off from those who manage it.
 
 use crate::forwarding::Forwarding;
+use crate::ip::passes;
 use crate::policy_routes::{PolicyRoutes, Selected};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::adjacency::AdjacencyKind;
@@ -59,14 +60,7 @@ impl<F: Selected> Node for PolicyRoute<F> {
 
     #[inline(always)]
     fn prefetch(&mut self, stage: usize, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) {
-        if let Some(header) = packet.header::<F::Header>()
-            && let Some(fib) = F::fibs(&self.forwarding).get(packet.meta.table, &cx.guard())
-        {
-            match stage {
-                0 => fib.prefetch(F::destination(header)),
-                _ => fib.prefetch_deeper(F::destination(header)),
-            }
-        }
+        passes::prepare::<F>(&self.forwarding, &cx.guard(), stage, packet, F::destination);
     }
 
     #[inline(always)]
@@ -76,7 +70,7 @@ impl<F: Selected> Node for PolicyRoute<F> {
         let guard = cx.guard();
         let found = F::rules(&self.rules).get(&guard).find(packet.meta.rx_interface, source.into());
         if let Some(found) = found
-            && !self.is_for_us(packet.meta.table, destination, cx)
+            && !self.is_for_us(packet, destination, cx)
         {
             packet.meta.table = found.table;
             self.rules.count(cx.worker(), found.counter);
@@ -88,12 +82,12 @@ impl<F: Selected> Node for PolicyRoute<F> {
 }
 
 impl<F: Selected> PolicyRoute<F> {
-    /// Whether a table has a destination end here.
+    /// Whether the packet's table has its destination end here.
     #[inline(always)]
-    fn is_for_us(&self, table: u32, destination: F::Address, cx: &Ctx<'_, Self>) -> bool {
+    fn is_for_us(&self, packet: &Packet<'_>, destination: F::Address, cx: &Ctx<'_, Self>) -> bool {
         let guard = cx.guard();
-        let Some(fib) = F::fibs(&self.forwarding).get(table, &guard) else { return false };
-        let Target::Adjacency(index) = Target::from_u32(fib.lookup(&guard, destination)) else { return false };
+        let target = passes::finish::<F>(&self.forwarding, &guard, packet, destination);
+        let Target::Adjacency(index) = target else { return false };
         let kind = self.forwarding.adjacencies.get(index, &guard).map(|adjacency| adjacency.kind);
         matches!(kind, Some(AdjacencyKind::Local | AdjacencyKind::LinkLocal))
     }

@@ -1,10 +1,11 @@
 //! ip4-urpf, ip6-urpf: drops packets with a source that no route, or in strict mode no route by the same interface, leads back to;
 //! a feature of the ip4-unicast and ip6-unicast arcs.
-//! Reads: rx interface, table. Writes: nothing.
+//! Reads: rx interface, table. Writes: nothing. Uses the scratch slot.
 //!
 //! Nobody is told: an error would go to whom the packet pretends to come from (RFC 1812 section 5.3.8 has it dropped in silence).
 
 use crate::forwarding::Forwarding;
+use crate::ip::passes;
 use crate::urpf::{Filtered, Mode};
 use millrace_engine::epoch::Guard;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
@@ -74,14 +75,7 @@ impl<F: Filtered> Node for Urpf<F> {
 
     #[inline(always)]
     fn prefetch(&mut self, stage: usize, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) {
-        if let Some(header) = packet.header::<F::Header>()
-            && let Some(fib) = F::fibs(&self.forwarding).get(packet.meta.table, &cx.guard())
-        {
-            match stage {
-                0 => fib.prefetch(F::source(header)),
-                _ => fib.prefetch_deeper(F::source(header)),
-            }
-        }
+        passes::prepare::<F>(&self.forwarding, &cx.guard(), stage, packet, F::source);
     }
 
     #[inline(always)]
@@ -98,7 +92,8 @@ impl<F: Filtered> Node for Urpf<F> {
         }
         let mut path =
             Path { forwarding: &self.forwarding, guard, by: (mode == Mode::Strict).then_some(interface), left: STEPS };
-        match path.route::<F>(packet.meta.table, source) {
+        let target = passes::finish::<F>(&self.forwarding, &path.guard, packet, source);
+        match path.target::<F>(target, source) {
             Ok(()) => cx.next_feature(packet),
             Err(cause) => cx.drop(cause),
         }
@@ -116,11 +111,10 @@ struct Path<'a, 'g> {
 }
 
 impl Path<'_, '_> {
-    /// Whether a packet to `source` would leave rightly, by the routes of a table.
+    /// Whether a packet to `source` would leave rightly, by what a table gave.
     #[inline(always)]
-    fn route<F: Filtered>(&mut self, table: u32, source: F::Address) -> Result<(), Count> {
-        let fib = F::fibs(self.forwarding).get(table, &self.guard).ok_or(Count::NoRoute)?;
-        match Target::from_u32(fib.lookup(&self.guard, source)) {
+    fn target<F: Filtered>(&mut self, target: Target, source: F::Address) -> Result<(), Count> {
+        match target {
             Target::Adjacency(index) => self.adjacency::<F>(index, source),
             Target::LoadBalance(index) => self.balance::<F>(index, source),
         }
@@ -149,7 +143,8 @@ impl Path<'_, '_> {
     #[cold]
     fn table<F: Filtered>(&mut self, table: u32, source: F::Address) -> Result<(), Count> {
         self.left = self.left.checked_sub(1).ok_or(Count::NoRoute)?;
-        self.route::<F>(table, source)
+        let fib = F::fibs(self.forwarding).get(table, &self.guard).ok_or(Count::NoRoute)?;
+        self.target::<F>(Target::from_u32(fib.lookup(&self.guard, source)), source)
     }
 
     /// Any of several ways will do: packets of the source may take each of them (RFC 8704 section 2.3 calls this feasible).

@@ -28,6 +28,7 @@ mod address;
 mod entry;
 mod routes;
 mod table;
+mod walk;
 mod writer;
 
 use std::io;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 pub use address::Address;
 use millrace_engine::epoch::Guard;
 use table::Table;
+pub use walk::Walk;
 pub use writer::{TableFull, Writer};
 
 /// What a lookup gives when no route matches.
@@ -59,12 +61,12 @@ impl Lpm {
         Self::with_groups(DEFAULT_GROUPS)
     }
 
-    /// An empty table with that many groups, up to 2^24.
+    /// An empty table with that many groups, up to 2^22.
     ///
     /// # Errors
     /// The system refuses to map it.
     pub fn with_groups<A: Address>(groups: u32) -> io::Result<(Writer<A>, Reader<A>)> {
-        let groups = groups.min(1 << 24);
+        let groups = groups.min(walk::MAX_GROUPS);
         let table = Arc::new(Table::new(groups)?);
         Ok((Writer::new(Arc::clone(&table), groups), Reader { table }))
     }
@@ -89,12 +91,6 @@ impl<A: Address> Reader<A> {
         self.table.prefetch(addr);
     }
 
-    /// Starts loading what a lookup will read second, by reading what it reads first. Nothing for IPv4, where that is rare.
-    #[inline]
-    pub fn prefetch_deeper(&self, addr: A) {
-        self.table.prefetch_deeper(addr);
-    }
-
     /// The value of the longest prefix that contains `addr`, or [`NO_ROUTE`]. Waits for nobody.
     ///
     /// The guard keeps the groups of entries that it may pass through from being reused meanwhile.
@@ -102,6 +98,30 @@ impl<A: Address> Reader<A> {
     #[must_use]
     pub fn lookup(&self, _guard: &Guard<'_>, addr: A) -> u32 {
         self.table.lookup(addr)
+    }
+
+    /// Begins a lookup that goes level by level, a pass over the frame for each: pays where misses are deep, as for IPv6. Starts
+    /// loading what the next pass reads.
+    #[inline]
+    #[must_use]
+    pub fn start(&self, addr: A) -> Walk {
+        self.table.start(addr)
+    }
+
+    /// Reads one level, and starts loading the next. `level`: the number of steps made before.
+    ///
+    /// All passes are to have the same guard, or others between which their participant passed no quiescent point.
+    #[inline]
+    #[must_use]
+    pub fn step(&self, _guard: &Guard<'_>, walk: Walk, addr: A, level: u8) -> Walk {
+        self.table.step(walk, addr, level)
+    }
+
+    /// What [`lookup`](Self::lookup) would give, after `level` steps.
+    #[inline]
+    #[must_use]
+    pub fn finish(&self, _guard: &Guard<'_>, walk: Walk, addr: A, level: u8) -> u32 {
+        self.table.finish(walk, addr, level)
     }
 }
 

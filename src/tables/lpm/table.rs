@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use super::NO_ROUTE;
 use super::address::{Address, DIRECT_BITS, GROUP_BITS};
 use super::entry::Entry;
-use crate::region::Region;
+use crate::region::{HUGE_PAGE, Region};
 
 /// The entries that addresses' upper 24 bits index.
 pub const DIRECT: usize = 1 << DIRECT_BITS;
@@ -45,9 +45,22 @@ impl<A: Address> Table<A> {
     #[inline(always)]
     fn entry(&self, at: usize) -> &AtomicU32 {
         debug_assert!(at < DIRECT + self.groups as usize * GROUP);
-        // SAFETY: every caller is in range: `find` by construction of its index and the invariant, the rest by an assertion. The
+        // SAFETY: every caller is in range: `find` by construction of its index and the invariant, `load_any` by a comparison,
+        // the rest by an assertion. The
         // mapping is aligned, zeroed, lives as long as `self`, and is accessed atomically.
         unsafe { self.entries.base().add(at).as_ref() }
+    }
+
+    /// An entry, by a number that may be wrong.
+    #[inline(always)]
+    pub fn load_any(&self, at: usize) -> Entry {
+        Entry(self.entry(at.min(DIRECT + self.groups as usize * GROUP - 1)).load(Acquire))
+    }
+
+    /// Tells tables that exist at a time apart: they are mapped at different places, of whole huge pages.
+    #[inline(always)]
+    pub fn mark(&self) -> u32 {
+        (self.entries.base().addr().get() / HUGE_PAGE) as u32
     }
 
     /// The entry that decides about `addr`: never one that points to a group.
@@ -69,21 +82,10 @@ impl<A: Address> Table<A> {
         self.prefetch_entry(addr.direct());
     }
 
-    /// What `find` reads after the direct entry, which this reads.
-    #[inline]
-    pub fn prefetch_deeper(&self, addr: A) {
-        if A::LEVELS > 1 {
-            let entry = Entry(self.entry(addr.direct()).load(Acquire));
-            if entry.is_group() {
-                self.prefetch_entry(Self::group(entry.value()).start + addr.byte(0));
-            }
-        }
-    }
-
     #[inline(always)]
-    fn prefetch_entry(&self, at: usize) {
-        // SAFETY: in range, as for `find`; a prefetch reads nothing anyway.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(self.entries.base().as_ptr().add(at).cast()) }
+    pub fn prefetch_entry(&self, at: usize) {
+        // SAFETY: a prefetch reads nothing that anyone sees.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(self.entries.base().as_ptr().wrapping_add(at).cast()) }
     }
 
     /// The value of the longest prefix that contains `addr`.

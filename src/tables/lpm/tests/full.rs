@@ -110,10 +110,13 @@ fn differential<A: Sample>(count: usize, updates: usize, lookups: usize) {
         scope.spawn(move || {
             let mut me = epoch::domain().register();
             while checked.load(SeqCst) < lookups {
-                for _ in 0..256 {
+                for i in 0..256 {
                     let probe = &probes[random.below(probes.len() as u64) as usize];
                     let from = now.load(Acquire);
-                    let value = reader.lookup(&me.guard(), probe.addr);
+                    let value = match i % 2 {
+                        0 => reader.lookup(&me.guard(), probe.addr),
+                        _ => walk(&reader, &me.guard(), probe.addr, 3),
+                    };
                     let to = now.load(Acquire);
                     if !probe.allows(value, from, to) {
                         failed.store(true, SeqCst);

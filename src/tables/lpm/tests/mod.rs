@@ -46,8 +46,10 @@ impl<A: Address> Both<A> {
         let expected = self.reference.longest_match(addr);
         let value = expected.map_or(NO_ROUTE, |(_, value)| value);
         self.reader.prefetch(addr);
-        self.reader.prefetch_deeper(addr);
         assert_eq!(self.reader.lookup(&self.me.guard(), addr), value, "{}", addr.to_ip());
+        for steps in 0..=A::LEVELS + 1 {
+            assert_eq!(walk(&self.reader, &self.me.guard(), addr, steps), value, "{} in {steps} steps", addr.to_ip());
+        }
         assert_eq!(self.writer.longest_match(addr), expected, "{}", addr.to_ip());
     }
 
@@ -67,6 +69,13 @@ impl<A: Address> Both<A> {
         assert_eq!(self.writer.len(), routes.len());
         assert_eq!(self.writer.is_empty(), routes.is_empty());
     }
+}
+
+/// Looks up in so many steps.
+fn walk<A: Address>(reader: &Reader<A>, guard: &Guard<'_>, addr: A, steps: u8) -> u32 {
+    let kept = |walk: Walk| Walk::from_bits(walk.to_bits());
+    let walk = (0..steps).fold(reader.start(addr), |walk, level| reader.step(guard, kept(walk), addr, level));
+    reader.finish(guard, kept(walk), addr, steps)
 }
 
 /// A prefix's first and last address, those before and behind it, and one inside.
@@ -261,6 +270,33 @@ fn a_full_table_stays_as_it_was() {
     writer.insert(net("2001:db8:0:2::/64"), 7).unwrap();
     writer.insert(net("2001:db8:0:1::/64"), 8).unwrap();
     assert_eq!(["2001:db8:0:1::", "2001:db8:0:2::", "2001:db8:0:3::"].map(lookup), [8, 7, 1]);
+}
+
+/// The steps of a lookup may find another table in the place of the one they began in.
+#[test]
+fn a_walk_that_goes_on_in_another_table() {
+    let me = epoch::domain().register();
+    let guard = me.guard();
+    let (mut writer, one) = Lpm::new::<u128>().unwrap();
+    let (mut other_writer, other) = Lpm::new::<u128>().unwrap();
+    writer.insert(net::<u128>("2001:db8::/64"), 1).unwrap();
+    writer.insert(net::<u128>("::/0"), 2).unwrap();
+    other_writer.insert(net::<u128>("2001:db8::/40"), 3).unwrap();
+    for (to, value) in
+        [("2001:db8::1", 3), ("2001:db9::1", NO_ROUTE), ("2002::", NO_ROUTE)].map(|(to, v)| (addr(to), v))
+    {
+        let mut walk = one.start(to);
+        for level in 0..3 {
+            assert_eq!(other.finish(&guard, walk, to, level), value);
+            assert_eq!(other.finish(&guard, other.step(&guard, walk, to, level), to, level + 1), value);
+            walk = one.step(&guard, walk, to, level);
+        }
+    }
+    // And any number is safe.
+    for bits in [0, u64::MAX, 0x7fff_ffff] {
+        let walk = one.step(&guard, Walk::from_bits(bits), 0, 77);
+        assert_eq!(one.finish(&guard, walk, 0, 200), 2);
+    }
 }
 
 #[test]

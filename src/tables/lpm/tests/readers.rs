@@ -25,7 +25,8 @@ fn old_or_new<A: Address>(nets: &[&str], probes: &[&str]) {
         }
         steps
     };
-    let probes: Vec<A> = probes.iter().map(|text| addr(text)).collect();
+    // Each for both ways to look it up.
+    let probes: Vec<A> = probes.iter().flat_map(|text| [addr(text); 2]).collect();
 
     // answers[i] holds before step i, and answers[i + 1] after it. The cycle ends empty, as it began.
     let mut reference = Reference::new();
@@ -54,7 +55,10 @@ fn old_or_new<A: Address>(nets: &[&str], probes: &[&str]) {
             while done.load(SeqCst) == 0 {
                 for (i, &probe) in probes.iter().enumerate() {
                     let step = now.load(SeqCst);
-                    let answer = reader.lookup(&me.guard(), probe);
+                    let answer = match i % 2 {
+                        0 => reader.lookup(&me.guard(), probe),
+                        _ => walk(&reader, &me.guard(), probe, 3),
+                    };
                     if now.load(SeqCst) == step {
                         let at = step % (answers.len() - 1);
                         let allowed = [answers[at][i], answers[at + 1][i]];
