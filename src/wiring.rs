@@ -1,11 +1,13 @@
 //! The one list of features: what the graph is made of.
 
 use millrace_engine::{Graph, Waker};
-use millrace_graph_nodes::capture;
-use millrace_graph_nodes::capture::Captures;
+use millrace_graph_nodes::capture::{self, Captures};
 use millrace_graph_nodes::forwarding::Forwarding;
+use millrace_graph_nodes::mss_clamp;
 use millrace_graph_nodes::nat44::{self, Nat44};
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
+use millrace_graph_nodes::policy_routes::{self, PolicyRoutes};
+use millrace_graph_nodes::urpf;
 use std::io;
 
 /// The ends of what nodes and control share, on control's side.
@@ -19,6 +21,8 @@ pub struct Handles {
     pub captures: Captures,
     /// The rules of NAT, and what workers keep of it.
     pub nat44: Nat44,
+    /// The rules of policy routing.
+    pub policy_routes: PolicyRoutes,
 }
 
 /// The graph with all features for so many workers, and what control needs of them. `control` is rung when one has something to
@@ -32,11 +36,15 @@ pub fn graph(workers: usize, control: &Waker) -> io::Result<(Graph, Handles)> {
         neighbors: NeighborEvents::new(control.clone()),
         captures: Captures::new(control.clone()),
         nat44: Nat44::new(workers, control.clone())?,
+        policy_routes: PolicyRoutes::new(workers),
     };
-    let Handles { forwarding, neighbors, captures, nat44 } = &handles;
+    let Handles { forwarding, neighbors, captures, nat44, policy_routes } = &handles;
     let mut graph = Graph::new();
     millrace_graph_nodes::register(&mut graph, forwarding, neighbors);
     capture::register(&mut graph, captures);
+    urpf::register(&mut graph, forwarding);
+    policy_routes::register(&mut graph, forwarding, policy_routes);
+    mss_clamp::register(&mut graph, forwarding);
     nat44::register(&mut graph, forwarding, nat44);
     Ok((graph, handles))
 }

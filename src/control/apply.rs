@@ -115,11 +115,13 @@ impl Router {
                     }
                 }
                 self.follow_nat44();
+                self.follow_features();
                 self.attach_queues();
                 return Err(CommitError::Failed { step: op.to_string(), error });
             }
         }
         self.follow_nat44();
+        self.follow_features();
         Ok(())
     }
 
@@ -173,6 +175,7 @@ impl Router {
                 Ok(())
             }
             Op::Nat44Set(change) => self.set_nat44(&change.to),
+            Op::PolicyRoutesSet(change) => self.set_policy_routes(&change.to),
         }
     }
 
@@ -211,6 +214,8 @@ impl Router {
             }
             Setting::State(change) => interface.state = change.to,
             Setting::Vrf(change) => interface.vrf = (change.to.clone(), table),
+            Setting::Urpf(change) => interface.urpf = change.to,
+            Setting::MssClamp(change) => interface.mss_clamp = change.to,
             // Done above.
             Setting::RouterAdvertisements(_) => {}
         }

@@ -43,6 +43,8 @@ impl Router {
             link_local: None,
             router_advertisements: settings.router_advertisements.clone(),
             proxied: Arc::default(),
+            urpf: settings.urpf,
+            mss_clamp: settings.mss_clamp,
             parent,
             device: None,
             idle: Vec::new(),

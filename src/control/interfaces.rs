@@ -1,9 +1,9 @@
 //! The interfaces as control has them: settings, device, link, and what of that forwarding reads.
 
-use super::Router;
 use super::ip6::dad::{Dad, State as DadState};
+use super::{Router, mss_clamp, urpf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use millrace_config::{Driver, Mac, Name, RouterAdvertisements, State};
+use millrace_config::{Driver, Mac, MssClamp, Name, RouterAdvertisements, State, Urpf};
 use millrace_engine::counters::{InterfaceTotals, MAX_INTERFACES};
 use millrace_graph_nodes::forwarding;
 use millrace_io::{Device, Link, QueuePair};
@@ -38,6 +38,10 @@ pub struct Interface {
     pub router_advertisements: Option<RouterAdvertisements>,
     /// External addresses of NAT that it answers for in ARP, sorted.
     pub proxied: Arc<[Ipv4Addr]>,
+    /// The sources that it takes packets from.
+    pub urpf: Urpf,
+    /// The largest segment size of TCP connections through it.
+    pub mss_clamp: MssClamp,
     /// The interface that carries its frames, and its VLAN there.
     pub parent: Option<(u32, u16)>,
     /// The open device; none while it is missing, and never one of a sub-interface.
@@ -258,6 +262,8 @@ impl Interfaces {
             sub_interfaces,
             vlan: interface.parent.map(|(_, vlan)| vlan),
             proxied: Arc::clone(&interface.proxied),
+            urpf: urpf::mode(interface.urpf),
+            mss_clamp: mss_clamp::limit(interface.mss_clamp),
         })
     }
 

@@ -11,6 +11,7 @@
 //! | `apply` `history` | from one configuration to another, and back |
 //! | `interfaces` `devices` `specs` `addresses` | interfaces and their devices |
 //! | `routes` | the routes of all VRFs, and the forwarding tables made of them |
+//! | `features` `urpf` `mss_clamp` `policy_routes` | what is decided beside the routes |
 //! | `nat44` | the rules of address translation, the workers' sessions, the log of mappings |
 //! | `neighbors` `discovery` | the neighbour table, and what it does |
 //! | `ip6` | IPv6 addresses and what hosts are told: duplicate address detection, router advertisements, multicast groups |
@@ -24,12 +25,15 @@ pub mod capture;
 mod devices;
 mod discovery;
 pub mod events;
+mod features;
 pub mod history;
 pub mod interfaces;
 pub mod ip6;
 pub mod log;
+mod mss_clamp;
 pub mod nat44;
 pub mod neighbors;
+pub mod policy_routes;
 pub mod probes;
 pub mod ready;
 pub mod routes;
@@ -39,9 +43,11 @@ pub mod stats;
 #[cfg(test)]
 mod tests;
 mod time;
+mod urpf;
 
 use crate::wiring;
 use events::{Events, Severity};
+use features::Features;
 use history::History;
 use interfaces::Interfaces;
 use ip6::Ip6;
@@ -53,6 +59,7 @@ use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
 use nat44::Nat;
 use neighbors::Neighbors;
+use policy_routes::PolicyRoutes;
 use probes::Probes;
 use routes::{RouteError, Routes};
 use stats::Stats;
@@ -108,6 +115,8 @@ pub struct Router {
     pub neighbors: Neighbors,
     /// What IPv6 asks of a router.
     pub ip6: Ip6,
+    /// The routes by source and interface.
+    pub policy_routes: PolicyRoutes,
     /// The translation of addresses.
     pub nat44: Nat,
     /// What happened.
@@ -120,6 +129,7 @@ pub struct Router {
     pub started: Instant,
     forwarding: Forwarding,
     neighbor_events: NeighborEvents,
+    features: Features,
     captures: Captures,
     capture: capture::Capture,
     control: Waker,
@@ -164,7 +174,7 @@ impl Router {
     pub fn start(config: Config, options: Options, control: Waker) -> Result<Router, StartError> {
         let engine_config = engine_config(&config);
         let (graph, handles) = wiring::graph(engine_config.workers.len(), &control).map_err(StartError::Memory)?;
-        let wiring::Handles { forwarding, neighbors: neighbor_events, captures, nat44 } = handles;
+        let wiring::Handles { forwarding, neighbors: neighbor_events, captures, nat44, policy_routes } = handles;
         let engine = Engine::start(graph, &engine_config, control.clone())?;
         let huge = engine.pool().region().huge();
         if !huge && config.buffers.huge_pages == HugePages::Auto {
@@ -191,6 +201,7 @@ impl Router {
             routes,
             neighbors: Neighbors::default(),
             ip6: Ip6::default(),
+            policy_routes: PolicyRoutes::new(policy_routes),
             nat44: Nat::new(nat44),
             events: Events::default(),
             stats,
@@ -198,6 +209,7 @@ impl Router {
             started: now,
             forwarding,
             neighbor_events,
+            features: Features::default(),
             captures,
             capture: capture::Capture::default(),
             control,
@@ -271,6 +283,7 @@ impl Router {
             interface.baseline = engine.interface(interface.index);
             interface.lost_before = interface.lost();
         }
+        self.policy_routes.clear();
     }
 
     /// Notes an event, and logs it.

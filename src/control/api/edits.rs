@@ -6,7 +6,9 @@ use crate::control::Router;
 use ipnet::IpNet;
 use millrace_api::v1::edit_request::Edit as Asked;
 use millrace_api::v1::{EditRequest, NeighborRemove, Setting};
-use millrace_config::{Edit, EditError, InterfaceSetting, Name, NeighborKey, NextHop, Route, RouteKey};
+use millrace_config::{
+    Edit, EditError, InterfaceSetting, Name, NeighborKey, NextHop, PolicyMatch, PolicyRoute, Route, RouteKey,
+};
 use std::fmt::Display;
 use std::str::FromStr;
 use tonic::Status;
@@ -53,8 +55,26 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
             Edit::NeighborAdd { key: neighbor(&add.interface, &add.address)?, mac: word("mac", &add.mac)? }
         }
         Asked::NeighborRemove(remove) => Edit::NeighborRemove { key: neighbor(&remove.interface, &remove.address)? },
+        Asked::PolicyRouteAdd(add) => Edit::PolicyRouteAdd {
+            rule: PolicyRoute {
+                packets: packets(add.source.as_deref(), add.interface.as_deref())?,
+                vrf: word("vrf", &add.vrf)?,
+            },
+            at: (add.position as usize).checked_sub(1),
+        },
+        Asked::PolicyRouteRemove(remove) => {
+            Edit::PolicyRouteRemove(packets(remove.source.as_deref(), remove.interface.as_deref())?)
+        }
         Asked::Nat44(asked) => return Ok(nat44::read(asked)?.into_iter().map(Edit::Nat44).collect()),
     }])
+}
+
+/// The packets that a policy route is about.
+fn packets(source: Option<&str>, interface: Option<&str>) -> Result<PolicyMatch, Status> {
+    Ok(PolicyMatch {
+        source: source.map(|source| word("source", source)).transpose()?,
+        interface: interface.map(|interface| word("interface", interface)).transpose()?,
+    })
 }
 
 /// A neighbour that was learnt is no part of the configuration: when one is to be removed, it is forgotten here, and

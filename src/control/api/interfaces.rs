@@ -124,5 +124,7 @@ fn details(router: &Router, interface: &Interface) -> InterfaceDetails {
         notes,
         ipv6_addresses: ipv6_addresses(router, interface),
         router_advertisements: router_advertisements(router, interface),
+        urpf: interface.urpf.to_string(),
+        mss_clamp: interface.mss_clamp.to_string(),
     }
 }

@@ -2,6 +2,8 @@
 
 mod resolution;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use resolution::resolve;
@@ -13,7 +15,8 @@ use crate::control::Router;
 use crate::control::routes::{Family, Hop, Path, Shown};
 use ipnet::{IpNet, Ipv6Net};
 use millrace_api::v1::{
-    self, ListNeighborsReply, ListNeighborsRequest, ListRoutesRequest, ListVrfsReply, NextHop, Route, Routes,
+    self, ListNeighborsReply, ListNeighborsRequest, ListPolicyRoutesReply, ListRoutesRequest, ListVrfsReply, NextHop,
+    Route, Routes,
 };
 use millrace_config::Name;
 use std::net::IpAddr;
@@ -265,4 +268,16 @@ pub fn neighbors(router: &Router, request: &ListNeighborsRequest) -> Result<List
     // By name; within an interface they are in order already.
     neighbors.sort_by(|a, b| a.interface.cmp(&b.interface));
     Ok(ListNeighborsReply { neighbors })
+}
+
+/// The policy routes, the first that matches first.
+pub fn policy_routes(router: &Router) -> ListPolicyRoutesReply {
+    let message = |(at, (rule, packets)): (usize, (&millrace_config::PolicyRoute, u64))| v1::PolicyRoute {
+        position: at as u32 + 1,
+        source: rule.packets.source.map(|source| source.to_string()),
+        interface: rule.packets.interface.as_ref().map(Name::to_string),
+        vrf: rule.vrf.to_string(),
+        packets,
+    };
+    ListPolicyRoutesReply { policy_routes: router.policy_routes.list().enumerate().map(message).collect() }
 }

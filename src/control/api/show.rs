@@ -50,6 +50,10 @@ impl Show for Api {
         ok(routing::neighbors(&self.0.lock(), &request.into_inner())?)
     }
 
+    async fn list_policy_routes(&self, _: Request<ListPolicyRoutesRequest>) -> Answer<ListPolicyRoutesReply> {
+        ok(routing::policy_routes(&self.0.lock()))
+    }
+
     async fn list_vrfs(&self, _: Request<ListVrfsRequest>) -> Answer<ListVrfsReply> {
         ok(routing::vrfs(&self.0.lock()))
     }
