@@ -22,6 +22,19 @@ const ROUTER_ADVERTISEMENTS: Keyword = keyword(
     "what IPv6 hosts on the link are told: on, off, or keys as in the configuration file",
 );
 
+const URPF: Keyword = keyword(
+    "urpf",
+    "MODE",
+    Kind::Choice(&["off", "strict", "loose"]),
+    "filter sources: routed back by it, or routed at all",
+);
+const MSS_CLAMP: Keyword = keyword(
+    "mss-clamp",
+    "BYTES",
+    Kind::Suggest(&["off", "auto"]),
+    "largest TCP segment to ask for: off, auto (what fits the MTU), or 536 to 65495",
+);
+
 pub const COMMANDS: &[Command] = &[
     Command {
         path: &["show", "interfaces"],
@@ -41,6 +54,8 @@ pub const COMMANDS: &[Command] = &[
             Arg::Option(MAC),
             Arg::Option(VRF),
             Arg::Option(ROUTER_ADVERTISEMENTS),
+            Arg::Option(URPF),
+            Arg::Option(MSS_CLAMP),
             Arg::Option(keyword("state", "STATE", Kind::Choice(&["up", "down"]), "whether it is to be up")),
             Arg::Option(keyword("queues", "NUMBER", Kind::Number(1, 64), "receive queues")),
             Arg::Option(keyword("read", "FILE", Kind::File, "pcap: file to read packets from")),
@@ -75,10 +90,13 @@ pub const COMMANDS: &[Command] = &[
                 MAC,
                 VRF,
                 ROUTER_ADVERTISEMENTS,
+                URPF,
+                MSS_CLAMP,
             ]),
         ],
         help: "change an interface",
         more: "  interface set wan down\n  interface set lan mtu 9000 vrf blue\n  \
+               interface set wan urpf strict mss-clamp auto\n  \
                interface set lan router-advertisements on\n  \
                interface set lan router-advertisements '{interval: 30s, dns: [\"2001:db8::53\"]}'",
         run: set,
@@ -102,6 +120,8 @@ const ADD_KEYS: &[&str] = &[
     "mac",
     "vrf",
     "router-advertisements",
+    "urpf",
+    "mss-clamp",
     "state",
     "queues",
     "loop",
@@ -130,7 +150,7 @@ fn remove(session: &mut Session, args: &Args) -> Result<(), Error> {
 }
 
 fn set(session: &mut Session, args: &Args) -> Result<(), Error> {
-    let mut settings = settings(args, &["mtu", "mac", "vrf", "router-advertisements"]);
+    let mut settings = settings(args, &["mtu", "mac", "vrf", "router-advertisements", "urpf", "mss-clamp"]);
     match (args.has("up"), args.has("down")) {
         (true, true) => return Err(Error::usage("\"up\" and \"down\" exclude each other")),
         (false, false) => {}
@@ -225,6 +245,11 @@ fn details(output: &Output, interface: &Interface) -> String {
         };
         line("queues", details.queues.iter().map(queue).collect::<Vec<_>>().join(", "));
         line("capabilities", details.capabilities.join(", "));
+        for (name, setting) in [("urpf", &details.urpf), ("mss-clamp", &details.mss_clamp)] {
+            if setting != "off" {
+                line(name, setting.clone());
+            }
+        }
         line("features", details.features.join(", "));
         for address in &details.ipv6_addresses {
             line("ipv6", format!("{} {}", address.address, address.state));

@@ -13,6 +13,7 @@ mod interface;
 mod nat44;
 mod neighbor;
 mod ping;
+mod policy_route;
 mod route;
 mod runtime;
 mod shell;
@@ -61,6 +62,7 @@ pub static GRAMMAR: Grammar = Grammar::new(
         show_route::COMMANDS,
         route::COMMANDS,
         watch::COMMANDS,
+        policy_route::COMMANDS,
         neighbor::COMMANDS,
         vrf::COMMANDS,
         nat44::COMMANDS,
@@ -86,6 +88,7 @@ pub static GRAMMAR: Grammar = Grammar::new(
         ("interface", "add, remove and set interfaces"),
         ("address", "add addresses to interfaces and remove them"),
         ("route", "add, replace and remove routes"),
+        ("policy-route", "choose in which VRF packets are looked up"),
         ("neighbor", "add and remove static neighbours"),
         ("watch", "what happens, as it happens"),
         ("show nat44", "translation of addresses"),

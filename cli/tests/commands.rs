@@ -31,6 +31,12 @@ fn a_command_prints_its_answer() {
         "{}",
         ran.out
     );
+    assert_eq!(
+        daemon.millctl(&["show", "policy-routes"]).out,
+        "Position  Source       Interface  VRF   Packets\n\
+         \x20      1  10.1.0.0/16  any        blue       12\n\
+         \x20      2  any          lan        blue        0\n"
+    );
     assert_eq!(daemon.millctl(&["show", "log", "3"]).out.lines().count(), 200);
 }
 
@@ -93,6 +99,9 @@ fn edits_reach_the_daemon_as_they_were_meant() {
         "show ipv6 route origin bgp",
         "route add ::/0 next-vrf blue",
         "interface set lan router-advertisements '{interval: 30s}'",
+        "interface set lan urpf strict mss-clamp auto",
+        "policy-route add source 10.1.0.0/16 interface lan vrf blue position 1",
+        "policy-route remove interface lan",
     ];
     let ran = daemon.millctl_with(&["-f", "-"], &edits.join("\n"));
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", ""));
@@ -127,6 +136,15 @@ fn edits_reach_the_daemon_as_they_were_meant() {
             r#"InterfaceSet(InterfaceSet { name: "lan", settings: ["#,
             r#"Setting { key: "router-advertisements", value: "{interval: 30s}" }] })"#
         ),
+        concat!(
+            r#"InterfaceSet(InterfaceSet { name: "lan", settings: ["#,
+            r#"Setting { key: "urpf", value: "strict" }, Setting { key: "mss-clamp", value: "auto" }] })"#
+        ),
+        concat!(
+            r#"PolicyRouteAdd(PolicyRouteAdd { source: Some("10.1.0.0/16"), interface: Some("lan"), "#,
+            r#"vrf: "blue", position: 1 })"#
+        ),
+        r#"PolicyRouteRemove(PolicyRouteRemove { source: None, interface: Some("lan") })"#,
     ];
     for (index, expected) in expected.iter().enumerate() {
         assert_eq!(asked.get(index).map(String::as_str), Some(*expected), "{}", edits[index]);
@@ -158,6 +176,8 @@ fn exit_codes_tell_who_is_to_blame() {
         (&["show", "ip", "route", "summary", "origin", "bgp"], 2, "\"summary\" is of all routes"),
         (&["show", "ip", "route", "10.0.0.1", "origin", "bgp"], 2, "the best route"),
         (&["interface", "set", "wan", "up", "down"], 2, "exclude each other"),
+        (&["interface", "set", "wan", "urpf", "feasible"], 2, "one of off, strict, loose"),
+        (&["policy-route", "add", "vrf", "blue"], 2, "still needs one of: source, interface"),
         (&["route", "add", "10.0.0.0/8", "blackhole", "weight", "3"], 2, "there is no \"via GATEWAY\""),
     ];
     for (words, code, message) in cases {

@@ -144,6 +144,18 @@ impl Show for Answers {
         ok(ListNeighborsReply::default())
     }
 
+    async fn list_policy_routes(&self, _: Request<ListPolicyRoutesRequest>) -> Answer<ListPolicyRoutesReply> {
+        let rule = |position, source: Option<&str>, interface: Option<&str>, packets| PolicyRoute {
+            position,
+            source: source.map(str::to_owned),
+            interface: interface.map(str::to_owned),
+            vrf: "blue".into(),
+            packets,
+        };
+        let policy_routes = vec![rule(1, Some("10.1.0.0/16"), None, 12), rule(2, None, Some("lan"), 0)];
+        ok(ListPolicyRoutesReply { policy_routes })
+    }
+
     async fn list_vrfs(&self, _: Request<ListVrfsRequest>) -> Answer<ListVrfsReply> {
         ok(ListVrfsReply { vrfs: vec![Vrf { name: "default".into(), ipv4_routes: 2, ..Default::default() }] })
     }
