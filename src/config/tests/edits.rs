@@ -244,3 +244,64 @@ fn an_edit_keeps_to_the_rules_of_a_file() {
         "neighbor 192.0.2.9: in no subnet of interface wan; give the interface an address in the neighbor's subnet"
     );
 }
+
+#[test]
+fn both_families_are_edited_alike() {
+    assert_eq!(steps(add_address("wan", "2001:db8:1::1/64")), "+ address 2001:db8:1::1/64 interface wan\n");
+    let with = |edits: &[Edit]| edits.iter().fold(start(), |config, wanted| edit(&config, wanted).unwrap());
+    let fe80 = NextHop { interface: Some(name("wan")), ..NextHop::new("fe80::9".parse().unwrap()) };
+    let add = Edit::RouteAdd { key: key("::/0"), route: Route::via(vec![fe80]) };
+    let next = with(&[add_address("wan", "2001:db8:1::1/64"), add.clone()]);
+    assert!(plan(&start(), &next).to_string().ends_with("+ route ::/0 via fe80::9 interface wan\n"));
+    assert_eq!(
+        edit(&next, &add).unwrap_err().to_string(),
+        "::/0 has a route already (via fe80::9 interface wan); use `route replace`"
+    );
+    let mac = "02:00:00:00:00:09".parse().unwrap();
+    let neighbor = Edit::NeighborAdd { key: neighbor("wan", "fe80::9"), mac };
+    assert!(edit(&next, &neighbor).is_ok());
+    assert_eq!(refused(neighbor), "neighbor fe80::9: interface wan has no IPv6; give the interface an IPv6 address");
+    assert_eq!(
+        refused(Edit::RouteAdd { key: key("2001:db8::/32"), route: via("192.0.2.1") }),
+        "route 2001:db8::/32: via 192.0.2.1: another address family; expected an IPv6 address, as the prefix is one"
+    );
+}
+
+#[test]
+fn a_route_leads_into_another_vrf() {
+    let leak = |vrf: &str| Edit::RouteReplace { key: key("10.0.0.0/8"), route: Route::NextVrf(name(vrf)) };
+    assert_eq!(steps(leak("blue")), "~ route 10.0.0.0/8: via 192.0.2.1 interface wan -> next-vrf blue\n");
+    assert_eq!(
+        refused(leak("green")),
+        "route 10.0.0.0/8: next-vrf: no VRF \"green\"; add it to `vrfs`, or use one of: blue, default"
+    );
+    assert_eq!(
+        refused(leak("default")),
+        "route 10.0.0.0/8: next-vrf: this is the route's own VRF; expected the name of another VRF"
+    );
+}
+
+#[test]
+fn router_advertisements_are_switched_and_set() {
+    let set = |text: &str| set("lan", InterfaceSetting::RouterAdvertisements(text.to_owned()));
+    assert_eq!(steps(set("on")), "~ interface lan: router-advertisements off -> on\n");
+    assert_eq!(steps(set("off")), "");
+    let text = "{interval: 30s, prefixes: [\"2001:db8::/64\"]}";
+    assert_eq!(steps(set(text)), format!("~ interface lan: router-advertisements off -> {text}\n"));
+    let on = edit(&start(), &set("on")).unwrap();
+    assert_eq!(plan(&on, &start()).to_string(), "~ interface lan: router-advertisements on -> off\n");
+    assert_eq!(
+        refused(set("{interval: 2s, intervall: 9}")),
+        "interface lan: router-advertisements: interval: cannot take \"2s\"; expected a time from 4s to 30m, with its unit\n\
+         interface lan: router-advertisements: intervall: unknown key; did you mean `interval`?"
+    );
+    assert!(refused(set("{interval")).starts_with("not valid YAML: "));
+    assert_eq!(
+        refused(set("sometimes")),
+        "interface lan: router-advertisements: found a single value; expected a mapping: `key: value`"
+    );
+    assert_eq!(
+        steps(add("x", "tap", &[("device", "t0"), ("router-advertisements", "on")])),
+        "+ interface x: tap t0 router-advertisements on\n"
+    );
+}
