@@ -2,9 +2,11 @@
 //! that no code of the router judges itself), and short words for what a bench shows.
 
 pub mod dual;
+mod icmp6;
 mod ip6;
 pub mod sent;
 
+pub use icmp6::*;
 pub use ip6::*;
 
 use crate::forwarding::{Forwarding, Interface};

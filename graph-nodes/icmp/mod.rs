@@ -29,7 +29,8 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding) {
 /// Makes the answer that a packet was turned into the router's own: it is looked up anew, and goes to where the packet came from.
 pub(crate) fn goes_back(packet: &mut Packet<'_>) {
     packet.mark_l3();
-    packet.meta.marks = packet.meta.marks & !(marks::LINK_MULTICAST | marks::LINK_LOCAL | marks::REASSEMBLED) | marks::OWN;
+    packet.meta.marks =
+        packet.meta.marks & !(marks::LINK_MULTICAST | marks::LINK_LOCAL | marks::REASSEMBLED) | marks::OWN;
     packet.meta.flow_hash = 0;
     // For a link-local destination, which the table alone does not lead to.
     packet.meta.tx_interface = packet.meta.rx_interface;
