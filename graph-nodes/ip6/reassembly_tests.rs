@@ -140,7 +140,7 @@ fn what_can_not_be() {
         ),
     ] {
         let mut bench = bench();
-        let outcome = run(&mut bench, &[packet.clone()]);
+        let outcome = run(&mut bench, std::slice::from_ref(&packet));
         let next = if reason.is_some() { "icmp6-error" } else { "drop" };
         assert_eq!(fate(&outcome), (next, &[(count, 1)][..]), "{name}");
         assert_eq!(bytes(&outcome), packet, "{name}: unchanged");
