@@ -313,7 +313,7 @@ impl fmt::Display for Interface {
         if self.mss_clamp != MssClamp::Off {
             write!(f, " mss-clamp {}", self.mss_clamp)?;
         }
-        Ok(())
+        self.router_advertisements.iter().try_for_each(|told| write!(f, " router-advertisements {told}"))
     }
 }
 
