@@ -60,7 +60,7 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
                 packets: packets(add.source.as_deref(), add.interface.as_deref())?,
                 vrf: word("vrf", &add.vrf)?,
             },
-            at: (add.position as usize).checked_sub(1),
+            at: (add.position > 0).then_some(add.position as usize),
         },
         Asked::PolicyRouteRemove(remove) => {
             Edit::PolicyRouteRemove(packets(remove.source.as_deref(), remove.interface.as_deref())?)
@@ -202,7 +202,8 @@ fn setting(Setting { key, value }: &Setting) -> Result<InterfaceSetting, Status>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millrace_api::v1::RouteEdit;
+    use millrace_api::v1::{PolicyRouteAdd, PolicyRouteRemove, RouteEdit};
+    use millrace_config::{MssClamp, Urpf};
 
     fn asked(edit: Asked) -> Result<Vec<Edit>, Status> {
         read(EditRequest { edit: Some(edit) })
@@ -254,6 +255,24 @@ mod tests {
     }
 
     #[test]
+    fn policy_routes_are_read() {
+        let add = |source: Option<&str>, interface: Option<&str>, position| {
+            let (source, interface) = (source.map(str::to_owned), interface.map(str::to_owned));
+            asked(Asked::PolicyRouteAdd(PolicyRouteAdd { source, interface, vrf: "blue".into(), position }))
+        };
+        for (position, wanted) in [(0, None), (1, Some(1)), (256, Some(256))] {
+            let edits = add(Some("10.1.0.0/16"), Some("lan"), position).unwrap();
+            let [Edit::PolicyRouteAdd { rule, at }] = edits.as_slice() else { panic!("{edits:?}") };
+            assert_eq!((rule.to_string().as_str(), *at), ("source 10.1.0.0/16 interface lan vrf blue", wanted));
+        }
+        assert!(add(Some("10.1.0.0"), None, 0).is_err() && add(None, Some("no name"), 0).is_err());
+        let remove = PolicyRouteRemove { source: None, interface: Some("lan".into()) };
+        let edits = asked(Asked::PolicyRouteRemove(remove)).unwrap();
+        let [Edit::PolicyRouteRemove(packets)] = edits.as_slice() else { panic!("{edits:?}") };
+        assert_eq!(packets.to_string(), "interface lan");
+    }
+
+    #[test]
     fn quotes_are_taken_off() {
         for (quoted, plain) in [
             ("a b", "a b"),
@@ -276,6 +295,8 @@ mod tests {
             InterfaceSetting::Mac("02:00:00:00:00:01".parse().ok())
         );
         assert_eq!(set("mac", "").unwrap(), InterfaceSetting::Mac(None));
+        assert_eq!(set("urpf", "loose").unwrap(), InterfaceSetting::Urpf(Urpf::Loose));
+        assert_eq!(set("mss-clamp", "1400").unwrap(), InterfaceSetting::MssClamp(MssClamp::Max(1400)));
         assert_eq!(
             set("router-advertisements", "{interval: 30s}").unwrap(),
             InterfaceSetting::RouterAdvertisements("{interval: 30s}".to_owned())
