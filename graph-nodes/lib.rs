@@ -39,6 +39,8 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding, events: &NeighborEve
 }
 
 #[cfg(test)]
+mod graph6_tests;
+#[cfg(test)]
 mod graph_tests;
 #[cfg(test)]
 mod testing;
