@@ -166,7 +166,8 @@ fn path(router: &Router, change: &RouteChange) -> Result<Path, String> {
         RouteAction::Remove => return Ok(Path::Blackhole),
         RouteAction::Add | RouteAction::Replace => {}
     }
-    let route = route(&change.r#type, &change.next_hops, change.next_vrf.as_deref()).map_err(|status| status.message().to_owned())?;
+    let route = route(&change.r#type, &change.next_hops, change.next_vrf.as_deref())
+        .map_err(|status| status.message().to_owned())?;
     match &route {
         Route::Via(hops) if hops.is_empty() => Err("a unicast route needs a next hop".to_owned()),
         Route::Via(hops) if hops.len() > MAX_BUCKETS => Err(format!("more than {MAX_BUCKETS} next hops")),
@@ -278,8 +279,8 @@ mod tests {
         let mut on_nothing = with("10.0.0.0/8");
         on_nothing.next_hops[0].interface = Some("nosuch".to_owned());
         for (change, why) in [
-            (with("10.0.0.0"), "no IPv4 prefix"),
-            (with("2001:db8::/32"), "no IPv4 prefix"),
+            (with("10.0.0.0"), "no prefix of IPv4 or IPv6"),
+            (with("2001:db8::/32"), "have to be of one address family"),
             (with("10.0.0.1/8"), "bits are set behind the prefix length; 10.0.0.0/8 has none"),
             (RouteChange { action: 9, ..with("10.0.0.0/8") }, "it is not said what to do"),
             (change(RouteAction::Remove, "", vec!["10.0.0.0/8".to_owned()]), "there is no such route"),
