@@ -194,7 +194,8 @@ fn what_can_not_be_answered() {
         let outcome = run(&mut bench, &packet, Reason::TimeExceeded, |meta| meta.rx_interface = interface);
         assert_eq!(fate(&outcome), ("drop", &[(reason, 1)][..]));
     }
-    for noted in [0, 5, 0xff03, 0x020b] {
+    // Nothing, reasons that IPv4 has no name for, and one that nobody gave.
+    for noted in [0, Reason::BeyondScope.to_word(), 10, 11, 0xff] {
         let outcome = run(&mut bench, &udp(HOST, PEER), Reason::TimeExceeded, |meta| meta.scratch[0] = noted);
         assert_eq!(fate(&outcome), ("drop", &[("no reason noted", 1)][..]), "{noted:#x}");
     }

@@ -1,6 +1,7 @@
 use super::*;
-use crate::ip::hold::{PATIENCE, PER_NEIGHBOUR};
+use crate::forwarding::Interface;
 use crate::ip::V6;
+use crate::ip::hold::{PATIENCE, PER_NEIGHBOUR};
 use crate::neighbor_events::NeighborEvent;
 use crate::testing::dual::{Dual, both, ip};
 use crate::testing::*;
@@ -138,4 +139,18 @@ fn link_local_neighbours() {
     bench.run(&[&udp6(WAN_LL, "fe80::20")], |meta| (meta.adjacency, meta.marks) = (WAN_SUBNET6, marks::OWN));
     world.forwarding.gleans6.clear(&domain(), WAN);
     assert_eq!(bench.tick().sent[0].next, "ip6-lookup");
+}
+
+/// RFC 4862 section 5.4: nobody is asked for an address that is being tried, and nothing for it waits.
+#[test]
+fn tentative_addresses() {
+    let (world, events, mut bench) = test::<V6>();
+    let there = Interface { tentative: vec![ip6(<V6 as Dual>::NEW)], ..Interface::default() };
+    world.forwarding.interfaces.set(&domain(), WAN, there).unwrap();
+    let outcome = send(&mut bench, &[<V6 as Dual>::NEW, <V6 as Dual>::STRANGER]);
+    let held = ("packets held for their destination", 1);
+    assert_eq!(outcome.counts, [held, ("destination address is not ours yet", 1)]);
+    assert_eq!((bench.held(), outcome.packets[0].next), (1, "drop"));
+    let asked = NeighborEvent::Wanted { interface: WAN, address: ip(<V6 as Dual>::STRANGER) };
+    assert_eq!((events.pop(), events.pop()), (Some(asked), None));
 }

@@ -108,7 +108,7 @@ fn adjacencies_that_changed_meanwhile() {
     for adjacency in [OURS, TO_STRANGER, 99] {
         assert_eq!(fate(&rewritten(adjacency, 0, &udp(HOST, PEER))), ("drop", gone), "adjacency {adjacency}");
     }
-    assert_eq!(fate(&rewritten(TO_PEER, 0, b"short")), ("drop", &[("no IPv4 header", 1)][..]));
+    assert_eq!(fate(&rewritten(TO_PEER, 0, b"short")), ("drop", &[("no IP header", 1)][..]));
 }
 
 fn rewritten6(marks: u32, rx_interface: u32, packet: &[u8]) -> Outcome {

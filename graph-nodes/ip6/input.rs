@@ -55,7 +55,8 @@ impl Node for Ip6Input {
         let Some(header) = packet.header::<Ipv6>() else { return cx.drop(Count::Short) };
         let total = Ipv6::LEN + usize::from(header.payload_len());
         // One test for what nearly every packet is; `uncommon` judges the others.
-        let fine = (header.version() == 6) & (total <= len) & is_global(header.src_u128()) & is_global(header.dst_u128());
+        let fine =
+            (header.version() == 6) & (total <= len) & is_global(header.src_u128()) & is_global(header.dst_u128());
         if !fine && let Some(cause) = uncommon(packet) {
             return cx.drop(cause);
         }
@@ -135,7 +136,7 @@ mod tests {
             ("less than a header", good()[..39].to_vec(), "drop", Some("shorter than an IPv6 header")),
             ("version 4", set(0, 0x40), "drop", Some("version is not 6")),
             ("version 7", set(0, 0x70), "drop", Some("version is not 6")),
-            ("one byte missing", set(5, 19), "drop", Some("payload length beyond the packet")),
+            ("one byte missing", set(5, 21), "drop", Some("payload length beyond the packet")),
             // RFC 4291 section 2.7: a multicast address is no source.
             ("from a group", udp6("ff02::1", PEER6), "drop", Some(source)),
             // RFC 4291 section 2.5.3.
