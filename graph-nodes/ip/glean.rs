@@ -28,6 +28,7 @@ counters! {
         NoAnswer => "destination does not answer",
         QueueFull => "too many packets wait for the destination; the oldest is dropped",
         Full => "too many packets wait in all",
+        Tentative => "destination address is not ours yet",
         Expired => "time to live ran out",
         EventsFull => "queue to the control plane is full",
         Gone => "adjacency is being removed",
@@ -79,6 +80,12 @@ impl<F: Family> Node for IpGlean<F> {
             cx.count(Count::Expired);
             Reason::TimeExceeded.note(packet);
             return Next::IcmpError;
+        }
+        // RFC 4862 section 5.4: what is for a tentative address is dropped, and nobody is asked for it.
+        let guard = cx.guard();
+        let tentative = self.forwarding.interfaces.get(interface, &guard).map_or(&[][..], |there| &there.tentative[..]);
+        if tentative.iter().any(|own| IpAddr::V6(*own) == destination.to_ip()) {
+            return cx.drop(Count::Tentative);
         }
         if !self.holding.has_room(&neighbour) {
             return cx.drop(Count::Full);
