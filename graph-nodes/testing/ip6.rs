@@ -1,8 +1,6 @@
 //! The IPv6 side of the small world, and packets for it, made by etherparse.
 
-use super::{
-    BLACKHOLE, HOST_MAC, LAN, LAN_MAC, OURS, PEER_MAC, PROHIBIT, UNREACHABLE, WAN, WAN_MAC, World,
-};
+use super::{BLACKHOLE, HOST_MAC, LAN, LAN_MAC, OURS, PEER_MAC, PROHIBIT, UNREACHABLE, WAN, WAN_MAC, World};
 use crate::forwarding::Interface;
 use etherparse::{IpNumber, Ipv6FlowLabel, Ipv6Header, UdpHeader};
 use millrace_engine::epoch::domain;
