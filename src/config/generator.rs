@@ -5,11 +5,11 @@
 //!   gen0:
 //!     driver: generator
 //!     burst: 256                      # packets a poll, 1 to 256
-//!     check: true                     # verify IPv4 and UDP/TCP/ICMP checksums of what is sent to it, and count what is wrong
+//!     check: true                     # verify checksums of IPv4 headers, UDP, TCP and ICMP of what is sent to it, and count what is wrong
 //!     streams:
 //!       - source-mac: "02:00:00:00:00:01"       # default: this one
 //!         destination-mac: "02:fe:00:00:00:01"  # default: the interface's own, so that the router takes the frame
-//!         source: 10.0.0.1-10.0.0.9             # an address, first-last, or a prefix (all of its addresses)
+//!         source: 10.0.0.1-10.0.0.9             # an address, first-last, or a prefix (all of its addresses); IPv4 or IPv6
 //!         destination: 198.18.0.0/16
 //!         protocol: udp                         # udp | tcp | icmp (echo requests)
 //!         source-ports: 1000-2000               # a port or first-last; default 1024
@@ -23,11 +23,12 @@
 //! ```
 //!
 //! Sizes count the whole Ethernet frame with its 4-byte check sequence, as RFC 2544 clause 9.1 does: a frame of 64 takes 60
-//! bytes of a buffer. Several streams take turns, each at its own rate.
+//! bytes of a buffer. Frames that are too short for the headers of IPv6 are as long as those: 66 bytes with UDP and ICMP, 78 with
+//! TCP. Several streams take turns, each at its own rate.
 
 mod text;
 
-pub use crate::ranges::{AddressRange, PortRange};
+pub use crate::ranges::{IpRange, PortRange};
 
 use crate::{keyword::keywords, mac::Mac, units::Rate};
 use std::path::PathBuf;
@@ -73,10 +74,10 @@ pub struct Flow {
     /// One 802.1Q tag, or none.
     pub vlan: Option<u16>,
     /// Source addresses.
-    pub source: AddressRange,
-    /// Destination addresses.
-    pub destination: AddressRange,
-    /// What follows the IPv4 header.
+    pub source: IpRange,
+    /// Destination addresses, of the same family.
+    pub destination: IpRange,
+    /// What follows the IP header.
     pub protocol: FlowProtocol,
     /// Source ports; unused with ICMP. Default 1024.
     pub source_ports: PortRange,
@@ -100,13 +101,13 @@ pub enum FrameSize {
 }
 
 keywords! {
-    /// What follows the IPv4 header of a made frame.
+    /// What follows the IP header of a made frame.
     FlowProtocol, "udp, tcp or icmp" {
         /// UDP with a right checksum.
         Udp = "udp",
         /// TCP segments with ACK set.
         Tcp = "tcp",
-        /// ICMP echo requests.
+        /// ICMP or ICMPv6 echo requests.
         Icmp = "icmp",
     }
 }
@@ -174,7 +175,7 @@ impl Flow {
     }
 
     /// UDP frames of 64 bytes between these addresses, everything else at its default.
-    pub fn new(source: AddressRange, destination: AddressRange) -> Self {
+    pub fn new(source: IpRange, destination: IpRange) -> Self {
         Self {
             source_mac: Self::SOURCE_MAC,
             destination_mac: None,

@@ -76,7 +76,7 @@ pub use neighbors::NeighborKey;
 pub use op::{Address, Change, Op, Setting};
 pub use plan::{Plan, plan};
 pub use policy_routes::{PolicyMatch, PolicyRoute};
-pub use ranges::{AddressRange, PortRange};
+pub use ranges::{AddressRange, IpRange, PortRange};
 pub use router_advertisements::{AdvertisedPrefix, DomainName, Lifetime, Preference, RouterAdvertisements};
 pub use routes::{NextHop, Route, RouteKey};
 pub use units::{ByteSize, Rate, Repeat, Time};

@@ -1,8 +1,12 @@
 //! Ranges of addresses and of ports, both ends included.
 
 use crate::decode::{Scalar, Unreadable, number};
-use ipnet::Ipv4Net;
-use std::{fmt, net::Ipv4Addr, str::FromStr};
+use ipnet::{Ipv4Net, Ipv6Net};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// Addresses from first to last, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,6 +15,15 @@ pub struct AddressRange {
     pub first: Ipv4Addr,
     /// The highest; at least `first`.
     pub last: Ipv4Addr,
+}
+
+/// Addresses of either family from first to last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IpRange {
+    /// The lowest.
+    pub first: IpAddr,
+    /// The highest; of the same family, and at least `first`.
+    pub last: IpAddr,
 }
 
 /// Ports from first to last, both included.
@@ -49,6 +62,34 @@ impl AddressRange {
     }
 }
 
+impl IpRange {
+    /// A single address.
+    pub const fn one(address: IpAddr) -> Self {
+        Self { first: address, last: address }
+    }
+
+    /// Whether its addresses are IPv6 ones.
+    pub const fn is_ipv6(&self) -> bool {
+        self.first.is_ipv6()
+    }
+
+    /// How many addresses it has; 2^64 - 1 stands for more.
+    pub fn count(&self) -> u64 {
+        let span = match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => last.to_bits().saturating_sub(first.to_bits()).into(),
+            (IpAddr::V6(first), IpAddr::V6(last)) => last.to_bits().saturating_sub(first.to_bits()),
+            _ => 0,
+        };
+        u64::try_from(span).unwrap_or(u64::MAX).saturating_add(1)
+    }
+}
+
+impl From<AddressRange> for IpRange {
+    fn from(range: AddressRange) -> Self {
+        Self { first: range.first.into(), last: range.last.into() }
+    }
+}
+
 impl PortRange {
     /// A single port.
     pub const fn one(port: u16) -> Self {
@@ -83,6 +124,28 @@ impl FromStr for AddressRange {
     }
 }
 
+impl FromStr for IpRange {
+    type Err = Unreadable;
+
+    /// Reads an address, `first-last`, or a prefix without bits behind its length.
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        if let Ok(range) = text.parse::<AddressRange>() {
+            return Ok(range.into());
+        }
+        let address = |text: &str| text.trim().parse::<Ipv6Addr>().ok();
+        let range = match text.split_once('-') {
+            Some((first, last)) => address(first).zip(address(last)),
+            None => address(text).map(|one| (one, one)).or_else(|| {
+                let net = text.parse::<Ipv6Net>().ok()?;
+                Some((net.addr(), net.broadcast())).filter(|_| net.addr() == net.network())
+            }),
+        };
+        let range = range.filter(|(first, last)| first <= last);
+        let range = range.map(|(first, last)| Self { first: first.into(), last: last.into() });
+        range.ok_or_else(|| Unreadable::wanted(Self::WANTED))
+    }
+}
+
 impl FromStr for PortRange {
     type Err = Unreadable;
     fn from_str(text: &str) -> Result<Self, Unreadable> {
@@ -105,6 +168,13 @@ impl Scalar for AddressRange {
     }
 }
 
+impl Scalar for IpRange {
+    const WANTED: &'static str = "an address, a range such as 10.0.0.1-10.0.0.9, or a prefix such as 2001:db8::/64";
+    fn read(text: &str) -> Result<Self, Unreadable> {
+        text.parse()
+    }
+}
+
 impl Scalar for PortRange {
     const WANTED: &'static str = "a port or a range such as 1000-2000";
     fn read(text: &str) -> Result<Self, Unreadable> {
@@ -113,6 +183,12 @@ impl Scalar for PortRange {
 }
 
 impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        range(f, self.first, self.last)
+    }
+}
+
+impl fmt::Display for IpRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         range(f, self.first, self.last)
     }
@@ -144,6 +220,26 @@ mod tests {
         }
         for bad in ["", "10.0.0.9-10.0.0.1", "10.0.0.1/24", "10.0.0", "2001:db8::1", "10.0.0.1-"] {
             assert!(bad.parse::<AddressRange>().is_err(), "{bad:?} must be refused");
+        }
+    }
+
+    #[test]
+    fn ranges_of_either_family() {
+        for (text, written, count) in [
+            ("10.0.0.0/30", "10.0.0.0-10.0.0.3", 4),
+            ("2001:db8::1", "2001:db8::1", 1),
+            ("2001:db8::1-2001:db8::1:0", "2001:db8::1-2001:db8::1:0", 65_536),
+            ("2001:db8::/112", "2001:db8::-2001:db8::ffff", 65_536),
+            ("2001:db8::/65", "2001:db8::-2001:db8::7fff:ffff:ffff:ffff", 1 << 63),
+            ("::/0", "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", u64::MAX),
+        ] {
+            let range: IpRange = text.parse().unwrap();
+            assert_eq!((range.to_string(), range.count()), (written.to_owned(), count));
+            assert_eq!(range.to_string().parse(), Ok(range));
+            assert_eq!(range.is_ipv6(), text.contains(':'));
+        }
+        for bad in ["", "::2-::1", "2001:db8::1/64", "10.0.0.1-::1", "::1-", "2001:db8"] {
+            assert!(bad.parse::<IpRange>().is_err(), "{bad:?} must be refused");
         }
     }
 

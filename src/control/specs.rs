@@ -44,7 +44,7 @@ fn stream(stream: &config::Stream) -> io::Stream {
 }
 
 fn flow(flow: &config::Flow) -> io::Flow {
-    let addresses = |r: config::AddressRange| io::AddressRange { first: r.first, last: r.last };
+    let addresses = |r: config::IpRange| io::AddressRange { first: r.first, last: r.last };
     let ports = |r: config::PortRange| io::PortRange { first: r.first, last: r.last };
     io::Flow {
         source_mac: flow.source_mac.0,

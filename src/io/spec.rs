@@ -1,6 +1,6 @@
 //! What can be opened: plain data, to be filled from any configuration.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -98,9 +98,9 @@ pub struct Flow {
     pub vlan: Option<u16>,
     /// Source addresses.
     pub source: AddressRange,
-    /// Destination addresses.
+    /// Destination addresses, of the same family.
     pub destination: AddressRange,
-    /// What follows the IPv4 header.
+    /// What follows the IP header.
     pub protocol: Protocol,
     /// Source ports; unused with ICMP.
     pub source_ports: PortRange,
@@ -116,9 +116,9 @@ pub struct Flow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRange {
     /// The lowest.
-    pub first: Ipv4Addr,
-    /// The highest; at least `first`.
-    pub last: Ipv4Addr,
+    pub first: IpAddr,
+    /// The highest; of the same family, and at least `first`.
+    pub last: IpAddr,
 }
 
 /// Ports from first to last, both included.
@@ -130,7 +130,8 @@ pub struct PortRange {
     pub last: u16,
 }
 
-/// Sizes of Ethernet frames in bytes with their check sequence of 4, as RFC 2544 clause 9.1 counts; 64 to 9238.
+/// Sizes of Ethernet frames in bytes with their check sequence of 4, as RFC 2544 clause 9.1 counts; 64 to 9238. Frames that
+/// are too short for the headers of IPv6 are as long as those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameSize {
     /// All the same.
@@ -141,14 +142,14 @@ pub enum FrameSize {
     Imix,
 }
 
-/// What follows the IPv4 header of a made frame.
+/// What follows the IP header of a made frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// UDP with a right checksum.
     Udp,
     /// TCP segments with ACK set.
     Tcp,
-    /// ICMP echo requests.
+    /// ICMP or ICMPv6 echo requests.
     Icmp,
 }
 

@@ -1,6 +1,6 @@
 //! How a generator is written.
 
-use super::{AddressRange, Flow, FlowProtocol, FrameSize, Frames, Generator, Stream};
+use super::{Flow, FlowProtocol, FrameSize, Frames, Generator, IpRange, Stream};
 use crate::{
     Mac, Name, Rate, Vlan,
     decode::{Fields, Scalar, Unreadable},
@@ -92,8 +92,14 @@ impl Flow {
         let source = fields.required("source", reader);
         let destination = fields.required("destination", reader);
         // Everything is read before the first `?`, so that each error is reported.
-        let nowhere = AddressRange::one(Ipv4Addr::UNSPECIFIED);
+        let nowhere = IpRange::one(Ipv4Addr::UNSPECIFIED.into());
         let mut flow = Self::new(source.unwrap_or(nowhere), destination.unwrap_or(nowhere));
+        let mut addresses = source.zip(destination);
+        if addresses.is_some_and(|(source, destination)| source.is_ipv6() != destination.is_ipv6()) {
+            let message = format!("{}: not of the source's family", fields.name("destination"));
+            reader.error(fields.at("destination"), message, "both IPv4, or both IPv6");
+            addresses = None;
+        }
         set(&mut flow.source_mac, fields.scalar("source-mac", reader));
         flow.destination_mac = fields.scalar("destination-mac", reader);
         flow.vlan = fields.number("vlan", Vlan::MIN..=Vlan::MAX, reader);
@@ -109,7 +115,7 @@ impl Flow {
         }
         set(&mut flow.size, fields.scalar("size", reader));
         set(&mut flow.order, fields.scalar("order", reader));
-        source.and(destination).map(|_| flow)
+        addresses.map(|_| flow)
     }
 
     fn encode(&self) -> Node {

@@ -9,7 +9,6 @@ use millrace_engine::{
 };
 use millrace_io::{AddressRange, Flow, Frames, Generator, Rate, Spec, Stream, open};
 use std::error::Error;
-use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -59,8 +58,8 @@ fn attach(engine: &Engine, interface: u32, worker: usize, spec: &Spec) -> Outcom
 
 /// 64-byte frames to 65,536 destinations; none: a sink.
 fn generator(rate: Option<Rate>) -> Spec {
-    let one = Ipv4Addr::new(10, 0, 0, 1);
-    let destinations = AddressRange { first: Ipv4Addr::new(198, 18, 0, 0), last: Ipv4Addr::new(198, 18, 255, 255) };
+    let one = [10, 0, 0, 1].into();
+    let destinations = AddressRange { first: [198, 18, 0, 0].into(), last: [198, 18, 255, 255].into() };
     let flow = Flow::new(AddressRange { first: one, last: one }, destinations);
     let stream = |rate| Stream { frames: Frames::Made(Box::new(flow.clone())), rate, count: None };
     Spec::Generator(Generator { streams: rate.map(stream).into_iter().collect(), burst: 256, check: false })

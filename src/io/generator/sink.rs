@@ -4,7 +4,7 @@ use super::build::LONGEST;
 use super::{Counts, count};
 use millrace_engine::device::{TxBurst, TxQueue};
 use millrace_wire::IpProtocol;
-use millrace_wire::checksum::{Sum, pseudo_header4};
+use millrace_wire::checksum::{Sum, pseudo_header4, pseudo_header6};
 use std::io;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) enum Verdict {
     BadTransport,
     /// Lengths that contradict each other.
     Malformed,
-    /// Not IPv4, a fragment, or a transport without a checksum that we know.
+    /// Not IP, a fragment, or a transport without a checksum that we know.
     NotCheckable,
 }
 
@@ -63,18 +63,21 @@ impl TxQueue for Sink {
     }
 }
 
-/// Verifies the checksums of an Ethernet frame with IPv4 in it.
+/// Verifies the checksums of an Ethernet frame with IP in it.
 pub(super) fn verify(frame: &[u8]) -> Verdict {
     let mut l3 = 14;
     while matches!(frame.get(l3 - 2..l3), Some([0x81, 0x00] | [0x88, 0xa8])) && l3 < 22 {
         l3 += 4;
     }
     match frame.get(l3 - 2..l3) {
-        Some([0x08, 0x00]) => {}
-        Some(_) => return Verdict::NotCheckable,
-        None => return Verdict::Malformed,
+        Some([0x08, 0x00]) => verify4(frame.get(l3..).unwrap_or_default()),
+        Some([0x86, 0xdd]) => verify6(frame.get(l3..).unwrap_or_default()),
+        Some(_) => Verdict::NotCheckable,
+        None => Verdict::Malformed,
     }
-    let Some(ip) = frame.get(l3..) else { return Verdict::Malformed };
+}
+
+fn verify4(ip: &[u8]) -> Verdict {
     let Some(&[first, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3]) = ip.first_chunk()
     else {
         return Verdict::Malformed;
@@ -98,5 +101,24 @@ pub(super) fn verify(frame: &[u8]) -> Verdict {
         17 => pseudo(IpProtocol::UDP).bytes(transport),
         _ => return Verdict::NotCheckable,
     };
+    if sum.is_ok() { Verdict::Good } else { Verdict::BadTransport }
+}
+
+fn verify6(ip: &[u8]) -> Verdict {
+    let Some((header, rest)) = ip.split_first_chunk::<40>() else { return Verdict::Malformed };
+    let [first, _, _, _, l0, l1, next, _, addresses @ ..] = header;
+    let transport = rest.get(..usize::from(u16::from_be_bytes([*l0, *l1]))).filter(|_| first >> 4 == 6);
+    let Some(transport) = transport else { return Verdict::Malformed };
+    let ([source, destination], _) = addresses.as_chunks::<16>() else { return Verdict::Malformed };
+    // Behind extension headers it isn't looked.
+    let protocol = match IpProtocol(*next) {
+        protocol @ (IpProtocol::TCP | IpProtocol::UDP | IpProtocol::ICMP6) => protocol,
+        _ => return Verdict::NotCheckable,
+    };
+    // RFC 8200 section 8.1: one of UDP may not be left out.
+    if protocol == IpProtocol::UDP && transport.get(6..8) == Some(&[0, 0]) {
+        return Verdict::BadTransport;
+    }
+    let sum = pseudo_header6(source, destination, protocol, transport.len() as u32).bytes(transport);
     if sum.is_ok() { Verdict::Good } else { Verdict::BadTransport }
 }

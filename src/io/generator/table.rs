@@ -1,6 +1,6 @@
 //! The packets of a stream, ready to be copied.
 
-use super::build::{BODY, LINE, Ranges, below};
+use super::build::{BODY, LINE, LINES, Ranges, below, headers};
 use crate::spec::{Flow, Order, mix};
 use millrace_engine::device::RxBurst;
 
@@ -10,7 +10,7 @@ const MOST: u64 = Order::SHUFFLED_MAX;
 /// The same, of packets drawn at random.
 const MOST_DRAWN: u64 = 1 << 20;
 
-/// The first bytes of a packet: a cache line.
+/// The first bytes of a packet, or what follows them if those of its headers are more: a cache line.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Line([u8; LINE]);
@@ -26,6 +26,8 @@ impl AsRef<[u8; LINE]> for Line {
 enum Lens {
     /// 60 bytes, the smallest Ethernet frame without its check sequence: copies of fixed size, all at once.
     Smallest,
+    /// 62 bytes, the smallest of UDP over IPv6: the same.
+    Smallest6,
     All(usize),
     Each(Vec<u16>),
 }
@@ -35,12 +37,14 @@ enum Lens {
 pub(super) struct Table {
     flow: Flow,
     ranges: Ranges,
+    /// One of each packet, or as many as `width` says.
     lines: Vec<Line>,
+    width: usize,
     lens: Lens,
     mac: [u8; 6],
     /// Share `share.0` of `share.1`.
     share: (u64, u64),
-    /// The next line.
+    /// The next packet.
     at: usize,
     /// How many packets of this share were built.
     filled: u64,
@@ -66,15 +70,18 @@ impl Table {
             (Order::Sequential, 0..=MOST) => (period * LEAST.div_ceil(period), false),
             (Order::Sequential, _) => (LEAST, true),
         };
-        let lens = match ranges.fixed_len() {
+        let width = headers(flow).div_ceil(LINE);
+        let lens = match ranges.fixed_len(flow) {
             Some(60) => Lens::Smallest,
+            Some(62) if width == 1 => Lens::Smallest6,
             Some(len) => Lens::All(len),
             None => Lens::Each(vec![0; len as usize]),
         };
         let mut table = Table {
             flow: flow.clone(),
             ranges,
-            lines: vec![Line([0; LINE]); len as usize],
+            lines: vec![Line([0; LINE]); len as usize * width],
+            width,
             lens,
             mac: flow.destination_mac.unwrap_or(mac),
             share: (mine, all),
@@ -88,13 +95,28 @@ impl Table {
         table
     }
 
-    /// Builds the next `n` packets, from the line on that was used up first.
+    /// How many packets there are.
+    fn len(&self) -> usize {
+        self.lines.len() / self.width
+    }
+
+    /// The lines of some packets.
+    #[inline(always)]
+    fn lines_of(&self, from: usize, to: usize) -> &[Line] {
+        self.lines.get(from * self.width..to * self.width).unwrap_or_default()
+    }
+
+    /// Builds the next `n` packets, from the one on that was used up first.
     fn fill(&mut self, n: usize) {
         for _ in 0..n {
-            let at = (self.filled % self.lines.len() as u64) as usize;
+            let at = (self.filled % self.len() as u64) as usize;
             let position = self.filled.wrapping_mul(self.share.1).wrapping_add(self.share.0);
-            let Some(line) = self.lines.get_mut(at) else { return };
-            let len = self.ranges.build(&self.flow, self.mac, position, &mut line.0);
+            let mut bytes = [0; LINES * LINE];
+            let len = self.ranges.build(&self.flow, self.mac, position, &mut bytes);
+            let lines = self.lines.iter_mut().skip(at * self.width).take(self.width);
+            for (line, bytes) in lines.zip(bytes.as_chunks().0) {
+                line.0 = *bytes;
+            }
             if let Lens::Each(lens) = &mut self.lens
                 && let Some(slot) = lens.get_mut(at)
             {
@@ -107,12 +129,12 @@ impl Table {
         }
     }
 
-    /// Swaps a line with any of those up to it. Done to one line after the other, this makes every order equally likely
-    /// (Fisher and Yates, inside out), and never touches a line that comes later.
+    /// Swaps a packet with any of those up to it. Done to one after the other, this makes every order equally likely
+    /// (Fisher and Yates, inside out), and never touches one that comes later.
     fn shuffle(&mut self, at: usize) {
         self.random = self.random.wrapping_add(1);
         let to = below(at as u64 + 1, mix(mix(self.random))) as usize;
-        self.lines.swap(at, to);
+        (0..self.width).for_each(|line| self.lines.swap(at * self.width + line, to * self.width + line));
         if let Lens::Each(lens) = &mut self.lens {
             lens.swap(at, to);
         }
@@ -122,7 +144,7 @@ impl Table {
     pub fn set_mac(&mut self, mac: [u8; 6]) {
         if self.flow.destination_mac.is_none() {
             self.mac = mac;
-            for line in &mut self.lines {
+            for line in self.lines.iter_mut().step_by(self.width) {
                 line.0[..6].copy_from_slice(&mac);
             }
         }
@@ -133,14 +155,16 @@ impl Table {
     pub fn give(&mut self, most: usize, burst: &mut RxBurst<'_>) -> usize {
         let mut given = 0;
         while given < most {
-            let end = self.lines.len().min(self.at + most - given);
-            let lines = self.lines.get(self.at..end).unwrap_or_default();
+            let end = self.len().min(self.at + most - given);
+            let lines = self.lines_of(self.at, end);
+            let packets = lines.chunks(self.width);
             let n = match &self.lens {
                 Lens::Smallest => burst.push_lines::<60, LINE>(lines),
-                Lens::All(len) => lines.iter().take_while(|line| push(line, *len, burst)).count(),
+                Lens::Smallest6 => burst.push_lines::<62, LINE>(lines),
+                Lens::All(len) => packets.take_while(|lines| push(lines, *len, burst)).count(),
                 Lens::Each(lens) => {
                     let lens = lens.get(self.at..end).unwrap_or_default();
-                    lines.iter().zip(lens).take_while(|(line, len)| push(line, usize::from(**len), burst)).count()
+                    packets.zip(lens).take_while(|(lines, len)| push(lines, usize::from(**len), burst)).count()
                 }
             };
             given += n;
@@ -148,7 +172,7 @@ impl Table {
                 (self.at..self.at + n).for_each(|at| self.shuffle(at));
             }
             self.at += n;
-            if self.at == self.lines.len() {
+            if self.at == self.len() {
                 self.at = 0;
                 self.shuffle = false;
             } else if given < most {
@@ -164,9 +188,17 @@ impl Table {
 }
 
 #[inline]
-fn push(line: &Line, len: usize, burst: &mut RxBurst<'_>) -> bool {
-    match BODY.get(LINE..len) {
-        Some(rest) => burst.push(&[&line.0, rest]),
-        None => line.0.get(..len).is_some_and(|bytes| burst.push(&[bytes])),
+fn push(lines: &[Line], len: usize, burst: &mut RxBurst<'_>) -> bool {
+    let rest = || BODY.get(lines.len() * LINE..len);
+    match lines {
+        [line] => match rest() {
+            Some(rest) => burst.push(&[&line.0, rest]),
+            None => line.0.get(..len).is_some_and(|bytes| burst.push(&[bytes])),
+        },
+        [first, second] => match rest() {
+            Some(rest) => burst.push(&[&first.0, &second.0, rest]),
+            None => second.0.get(..len.saturating_sub(LINE)).is_some_and(|bytes| burst.push(&[&first.0, bytes])),
+        },
+        _ => false,
     }
 }

@@ -3,7 +3,7 @@
 
 mod nat44;
 
-use millrace_config::generator::{AddressRange, Flow, FlowProtocol, FrameSize, Frames, Order, PortRange, Stream};
+use millrace_config::generator::{Flow, FlowProtocol, FrameSize, Frames, IpRange, Order, PortRange, Stream};
 use millrace_config::*;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -18,6 +18,9 @@ enum Piece {
     Address(Name, usize, &'static str),
     Route(RouteKey, Route),
     Neighbor(NeighborKey, Mac),
+    Urpf(Name, Urpf),
+    MssClamp(Name, MssClamp),
+    PolicyRoute(PolicyRoute, usize),
     Nat44(nat44::Part),
 }
 
@@ -60,7 +63,13 @@ fn stream() -> impl Strategy<Value = Stream> {
     let made =
         (option::of(mac()), option::of(1..4095u16), select(FlowProtocol::ALL), any::<u8>(), size, select(Order::ALL));
     let made = made.prop_map(|(mac, vlan, protocol, n, size, order)| {
-        let from = |last| AddressRange { first: [10, 0, 0, 0].into(), last: [10, 0, 0, last].into() };
+        let from = |last: u8| match n % 2 {
+            0 => IpRange { first: [10, 0, 0, 0].into(), last: [10, 0, 0, last].into() },
+            _ => IpRange {
+                first: [0xfc00, 0, 0, 0, 0, 0, 0, 0].into(),
+                last: [0xfc00, 0, 0, 0, 0, 0, 0, last.into()].into(),
+            },
+        };
         let ports = if protocol == FlowProtocol::Icmp {
             PortRange::one(9)
         } else {
@@ -200,6 +209,14 @@ fn route() -> impl Strategy<Value = Piece> {
     )
 }
 
+fn policy_route() -> impl Strategy<Value = Piece> {
+    let packets = (option::of(select(PREFIXES)), option::weighted(0.7, name(ALL_INTERFACES)));
+    (packets, name(VRFS), 0..4usize).prop_map(|((source, interface), vrf, at)| {
+        let source = source.map(|source| source.parse().unwrap());
+        Piece::PolicyRoute(PolicyRoute { packets: PolicyMatch { source, interface }, vrf }, at)
+    })
+}
+
 fn piece() -> impl Strategy<Value = Piece> {
     let cpus = vec(0..1024u16, 0..3);
     prop_oneof![
@@ -212,6 +229,10 @@ fn piece() -> impl Strategy<Value = Piece> {
         9 => route(),
         9 => (name(ALL_INTERFACES), select([GATEWAYS, GATEWAYS_IPV6].concat()), mac())
             .prop_map(|(interface, address, mac)| Piece::Neighbor(NeighborKey { interface, address: address.parse().unwrap() }, mac)),
+        6 => (name(ALL_INTERFACES), select(Urpf::ALL)).prop_map(|(name, urpf)| Piece::Urpf(name, urpf)),
+        6 => (name(ALL_INTERFACES), prop_oneof![Just(MssClamp::Auto), MssClamp::RANGE.prop_map(MssClamp::Max)])
+            .prop_map(|(name, clamp)| Piece::MssClamp(name, clamp)),
+        6 => policy_route(),
         9 => nat44::part().prop_map(Piece::Nat44),
     ]
 }
@@ -221,8 +242,8 @@ fn rank(piece: &Piece) -> usize {
     match piece {
         Piece::Workers(_) | Piece::Buffers(_) | Piece::Api(_) | Piece::Vrf(_) => 0,
         Piece::Interface(_, interface) => 1 + usize::from(interface.parent().is_some()),
-        Piece::Address(..) => 3,
-        Piece::Route(..) | Piece::Neighbor(..) => 4,
+        Piece::Address(..) | Piece::Urpf(..) | Piece::MssClamp(..) => 3,
+        Piece::Route(..) | Piece::Neighbor(..) | Piece::PolicyRoute(..) => 4,
         Piece::Nat44(part) => 5 + part.rank(),
     }
 }
@@ -245,13 +266,19 @@ fn put(config: &mut Config, piece: Piece) {
         }
         Piece::Route(key, route) => drop(config.routes.insert(key, route)),
         Piece::Neighbor(key, mac) => drop(config.neighbors.insert(key, mac)),
+        Piece::Urpf(name, urpf) => drop(config.interfaces.get_mut(&name).map(|interface| interface.urpf = urpf)),
+        Piece::MssClamp(name, clamp) => drop(config.interfaces.get_mut(&name).map(|i| i.mss_clamp = clamp)),
+        Piece::PolicyRoute(rule, at) => {
+            let at = at.min(config.policy_routes.len());
+            config.policy_routes.insert(at, rule);
+        }
         Piece::Nat44(part) => part.put(&mut config.nat44),
     }
 }
 
 /// A valid configuration: pieces are put in one by one, and those that would break a rule are left out.
 pub fn config() -> impl Strategy<Value = Config> {
-    vec(piece(), 0..60).prop_map(|mut pieces| {
+    vec(piece(), 0..80).prop_map(|mut pieces| {
         pieces.sort_by_key(rank);
         pieces.into_iter().fold(Config::default(), |config, piece| {
             let mut next = config.clone();
