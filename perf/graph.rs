@@ -9,7 +9,7 @@ use millrace_graph_nodes::nat44::rules::{Outside, Pool, Spec};
 use millrace_graph_nodes::nat44::{in2out, out2in};
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::fib::Target;
-use millrace_tables::lpm4::Lpm4;
+use millrace_tables::lpm::Lpm;
 use millrace_wire::{EtherType, Ethernet, IntoBytes, IpProtocol, Ipv4, MacAddr, Udp};
 use std::io;
 use std::net::Ipv4Addr;
@@ -84,7 +84,7 @@ pub fn run(vector: usize, vectors: usize, nat: Option<Nat>) -> Result<()> {
     };
     let domain = epoch::domain();
     let tables = &handles.forwarding;
-    let (mut fib, reader) = Lpm4::new()?;
+    let (mut fib, reader) = Lpm::new::<u32>()?;
     fib.insert("192.168.0.0/16".parse()?, Target::Adjacency(1).to_u32())?;
     let header = Ethernet::new(MacAddr([2, 0xfe, 0, 0, 0, 0xaa]), MAC, EtherType::IPV4);
     let adjacency = Adjacency::with_rewrite(2, 1500, 0, header.as_bytes()).context("a header of 14 bytes")?;

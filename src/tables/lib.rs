@@ -13,7 +13,6 @@ pub mod flow;
 pub mod indices;
 pub mod load_balance;
 pub mod lpm;
-pub mod lpm4;
 #[cfg(test)]
 mod reference;
 mod region;

@@ -17,7 +17,7 @@ use millrace_engine::Waker;
 use millrace_engine::epoch::{Participant, domain};
 use millrace_engine::testing::{Sent as Left, Testbed};
 use millrace_tables::flow::{Key, Side, Ticks, View};
-use millrace_tables::lpm4::Writer;
+use millrace_tables::lpm::Writer;
 use std::net::Ipv4Addr;
 
 pub struct Scene {
@@ -32,7 +32,7 @@ pub struct Scene {
     log: Vec<(u32, Ip)>,
     sent: u16,
     me: Participant,
-    _world: (World, Writer),
+    _world: (World, Writer<u32>),
 }
 
 /// Asks the real NAT what it chose.

@@ -14,7 +14,7 @@ use millrace_engine::epoch::domain;
 use millrace_engine::{Graph, Waker};
 use millrace_tables::adjacency::Adjacency;
 use millrace_tables::fib::Target;
-use millrace_tables::lpm4::{Lpm4, Writer};
+use millrace_tables::lpm::{Lpm, Writer};
 use std::net::Ipv4Addr;
 
 /// Hosts outside.
@@ -71,7 +71,7 @@ pub fn graph(world: &World, nat: &Nat44) -> Graph {
 }
 
 /// Interfaces, neighbours and routes.
-pub fn world() -> (World, Writer) {
+pub fn world() -> (World, Writer<u32>) {
     let mut world = World::new();
     let addresses = vec![(INSIDE_IP, 24)];
     for (index, table) in [(LAN, 0), (BLUE, BLUE_TABLE)] {
@@ -79,7 +79,7 @@ pub fn world() -> (World, Writer) {
         world.interface(index, Interface { mac: LAN_MAC, mtu: 1500, table, addresses, ..Interface::default() });
     }
     world.adjacency(TO_PEER, neighbour(PEER_MAC, [203, 0, 113, 10], MTU as u16));
-    let (mut blue, reader) = Lpm4::with_groups(64).unwrap();
+    let (mut blue, reader) = Lpm::with_groups::<u32>(64).unwrap();
     world.forwarding.fibs.set(&domain(), BLUE_TABLE, reader).unwrap();
     let mut route = |world: &mut World, table: u32, prefix: String, adjacency: u32| match table {
         0 => world.route(&prefix, Target::Adjacency(adjacency)),
