@@ -53,6 +53,11 @@ fn unbearable(config: &Config) -> Result<(), String> {
     if let Some((key, _)) = config.nat44.mappings.iter().find(|(_, mapping)| !config.has_vrf(&mapping.vrf)) {
         return Err(format!("the VRF of nat44 mapping {key} isn't there"));
     }
+    for rule in &config.policy_routes {
+        if !config.has_vrf(&rule.vrf) || rule.packets.interface.as_ref().as_ref().is_some_and(gone) {
+            return Err(format!("policy-route {rule} names what isn't there"));
+        }
+    }
     match config.neighbors.keys().find(|key| !config.interfaces.contains_key(&key.interface)) {
         Some(key) => Err(format!("neighbor {key} is on no interface")),
         None => Ok(()),
@@ -160,6 +165,7 @@ fn the_configurations_are_worth_testing() {
     let (mut subs, mut routes, mut neighbors, mut vrfs, mut replaced, mut moved, mut recreated) = (0, 0, 0, 0, 0, 0, 0);
     let (mut mappings, mut followed, mut translations, mut pruned) = (0, 0, 0, 0);
     let (mut ipv6, mut leaks, mut told) = (0, 0, 0);
+    let (mut filtered, mut clamped, mut ruled, mut spared) = (0, 0, 0, 0);
     for _ in 0..500 {
         let (a, b) = (made(), made());
         subs += a.interfaces.values().filter(|i| matches!(i.driver, Driver::Vlan(_))).count();
@@ -172,12 +178,17 @@ fn the_configurations_are_worth_testing() {
         followed += a.nat44.mappings.keys().filter(|key| key.external.address.interface().is_some()).count();
         let ops = plan(&a, &b).ops;
         let sets = ops.iter().filter(|op| matches!(op, Op::Nat44Set(_))).count();
+        let ruling = ops.iter().filter(|op| matches!(op, Op::PolicyRoutesSet(_))).count();
+        ruled += usize::from(ruling > 0);
+        spared += usize::from(ruling > 1);
         translations += usize::from(sets > 0);
         pruned += usize::from(sets > 1);
         for op in ops {
             match op {
                 Op::RouteReplace { .. } => replaced += 1,
                 Op::InterfaceSet { setting: Setting::Vrf(_), .. } => moved += 1,
+                Op::InterfaceSet { setting: Setting::Urpf(_), .. } => filtered += 1,
+                Op::InterfaceSet { setting: Setting::MssClamp(_), .. } => clamped += 1,
                 Op::InterfaceSet { setting: Setting::RouterAdvertisements(_), .. } => told += 1,
                 Op::InterfaceCreate { name, .. } if a.interfaces.contains_key(&name) => recreated += 1,
                 _ => {}
@@ -195,6 +206,10 @@ fn the_configurations_are_worth_testing() {
         ("IPv6 routes", ipv6),
         ("routes into another VRF", leaks),
         ("changed router advertisements", told),
+        ("changed filters", filtered),
+        ("changed MSS clamps", clamped),
+        ("changed policy routes", ruled),
+        ("policy routes changed twice", spared),
         ("static mappings", mappings),
         ("static mappings by an interface", followed),
         ("changed translations", translations),
