@@ -52,7 +52,9 @@ impl Router {
         if !restart.is_empty() {
             return Err(CommitError::Restart(restart));
         }
-        self.take(&plan)?;
+        let taken = self.take(&plan);
+        self.wake_for_routes();
+        taken?;
         self.attach_queues();
         self.config = wanted;
         let revision = self.history.add(source, plan.clone());

@@ -256,6 +256,13 @@ impl Router {
         [self.neighbors.next(), self.next_ip6(), confirm].into_iter().flatten().min()
     }
 
+    /// Has the loop do what changes of routes left to be done, see [`Routes::work`].
+    fn wake_for_routes(&self) {
+        if self.routes.has_work() {
+            self.control.wake();
+        }
+    }
+
     /// What is done once a second: rates, garbage, devices that may have changed unheard.
     pub fn second(&mut self) {
         let Router { stats, engine, interfaces, .. } = self;

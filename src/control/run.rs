@@ -119,7 +119,10 @@ async fn events(
     let mut second = interval(super::stats::EVERY);
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let due = router.lock().next_deadline();
+        let (due, busy) = {
+            let router = router.lock();
+            (router.next_deadline(), router.routes.has_work())
+        };
         tokio::select! {
             () = packets.wait() => {
                 waker.clear();
@@ -130,6 +133,8 @@ async fn events(
                 router.lock().timers();
             }
             _ = second.tick() => router.lock().second(),
+            // What many routes hang on has changed; others get their turn between the pieces.
+            () = tokio::task::yield_now(), if busy => drop(router.lock().routes.work()),
             _ = signals.hangup.recv() => reload(router),
             _ = signals.terminate.recv() => return Ok(()),
             _ = signals.interrupt.recv() => return Ok(()),

@@ -3,6 +3,7 @@
 use super::edits::route;
 use super::{Sender, no_vrf};
 use crate::control::routes::Path;
+use crate::control::routes::adjacencies::is_link_local;
 use crate::control::routes::update::{Refusal, Session, SessionError, Update};
 use crate::control::{Router, Shared};
 use ipnet::IpNet;
@@ -70,6 +71,7 @@ impl Call {
             swept += step.swept as u64;
             next = step.next;
             if next.is_none() {
+                self.router.lock().wake_for_routes();
                 return self.reply(RouteUpdatesReply { swept, ..RouteUpdatesReply::default() });
             }
             tokio::task::yield_now().await;
@@ -91,6 +93,7 @@ impl Call {
         while rest.step(&mut self.router.lock(), session, &mut reply).map_err(|error| refused(&error))? {
             tokio::task::yield_now().await;
         }
+        self.router.lock().wake_for_routes();
         self.reply(reply)
     }
 }
@@ -171,6 +174,9 @@ fn path(router: &Router, change: &RouteChange) -> Result<Path, String> {
     match &route {
         Route::Via(hops) if hops.is_empty() => Err("a unicast route needs a next hop".to_owned()),
         Route::Via(hops) if hops.len() > MAX_BUCKETS => Err(format!("more than {MAX_BUCKETS} next hops")),
+        Route::Via(hops) if hops.iter().any(|hop| hop.interface.is_none() && is_link_local(hop.gateway)) => {
+            Err("a link-local gateway needs an interface".to_owned())
+        }
         route => router.path(route),
     }
 }
@@ -280,6 +286,7 @@ mod tests {
         on_nothing.next_hops[0].interface = Some("nosuch".to_owned());
         for (change, why) in [
             (with("10.0.0.0"), "no prefix of IPv4 or IPv6"),
+            (change(RouteAction::Add, "fe80::9", vec!["2001:db8::/32".to_owned()]), "needs an interface"),
             (with("2001:db8::/32"), "have to be of one address family"),
             (with("10.0.0.1/8"), "bits are set behind the prefix length; 10.0.0.0/8 has none"),
             (RouteChange { action: 9, ..with("10.0.0.0/8") }, "it is not said what to do"),

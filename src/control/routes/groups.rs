@@ -265,8 +265,12 @@ impl Groups {
     }
 
     fn forget_looked(&mut self, number: u32, looked: &Looked) {
-        looked.gateways.keys().for_each(|gateway| drop(self.gateways.remove(&(*gateway, number))));
-        looked.interfaces.iter().for_each(|interface| drop(self.interfaces.remove(&(*interface, number))));
+        for gateway in looked.gateways.keys() {
+            self.gateways.remove(&(*gateway, number));
+        }
+        for interface in &looked.interfaces {
+            self.interfaces.remove(&(*interface, number));
+        }
     }
 
     /// The groups that hang on the routes to a prefix.

@@ -181,11 +181,10 @@ impl Routes {
     /// Where packets to an address go first.
     pub fn lookup(&self, table: u32, address: IpAddr) -> Option<Target> {
         let vrf = self.vrfs.get(&table)?;
-        let found = match address {
+        match address {
             IpAddr::V4(address) => vrf.four.longest_match(address.to_bits()).map(|(_, target)| target),
             IpAddr::V6(address) => vrf.six.longest_match(address.to_bits()).map(|(_, target)| target),
-        };
-        found
+        }
     }
 
     /// The interface by which packets to an address leave, those of one flow at least; `None` when they don't.

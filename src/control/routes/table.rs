@@ -28,7 +28,7 @@ pub struct Table<A: Address> {
     pub shown: Vec<u32>,
     /// Routes of the router's own origins that listings show.
     pub own: [usize; Origin::ALL.len()],
-    walk: Walk<A>,
+    pub walk: Walk<A>,
 }
 
 /// What changing a table may use.
@@ -101,10 +101,10 @@ impl<A: Address> Table<A> {
             (Err(_), None) => None,
         };
         let left = old.as_ref().and_then(|old| old.path.interface());
-        if let Some(left) = left.filter(|left| candidates.iter().all(|c| c.path.interface() != Some(*left))) {
-            if let Some(prefixes) = self.on_interface.get_mut(&left) {
-                prefixes.remove(&prefix);
-            }
+        if let Some(left) = left.filter(|left| candidates.iter().all(|c| c.path.interface() != Some(*left)))
+            && let Some(prefixes) = self.on_interface.get_mut(&left)
+        {
+            prefixes.remove(&prefix);
         }
         if let Some(interface) = interface {
             self.on_interface.entry(interface).or_default().insert(prefix);
@@ -159,7 +159,7 @@ impl<A: Address> Table<A> {
     /// The same when where a learned origin's route leads is known: looking it up is much of the work.
     pub fn install_told(&mut self, prefix: A::Net, told: (usize, Lead), parts: &Parts<'_>) -> Result<bool, RouteError> {
         let known = self.rib.known_with(prefix, Some(told));
-        let best = first::<A>(known, parts.groups, parts.plane.adjacencies).map(|(_, target)| target);
+        let best = first(known, parts.groups, parts.plane.adjacencies).map(|(_, target)| target);
         self.put(prefix, best)
     }
 
@@ -180,7 +180,7 @@ impl<A: Address> Table<A> {
         groups: &Groups,
         adjacencies: &super::Adjacencies,
     ) -> Option<(Known<'_>, Target)> {
-        first::<A>(self.rib.known(prefix), groups, adjacencies)
+        first(self.rib.known(prefix), groups, adjacencies)
     }
 
     /// The prefix of the installed route that decides about an address, and where it leads.
@@ -283,7 +283,7 @@ fn leave(old: Option<Candidate>, parts: &mut Parts<'_>) {
 }
 
 /// The first route that works.
-fn first<'a, A: Address>(
+fn first<'a>(
     mut known: impl Iterator<Item = Known<'a>>,
     groups: &Groups,
     adjacencies: &super::Adjacencies,

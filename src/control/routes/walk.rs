@@ -15,6 +15,8 @@ pub struct Walk<A: Address> {
     /// Those that came while it was under way: the next walk is for them.
     again: HashSet<u32>,
     at: Option<Place<A>>,
+    /// Routes that a piece looks at.
+    pub step: usize,
 }
 
 /// Where a piece begins: in the router's own routes (0) or those of a learned origin (its place and 1), and there.
@@ -22,7 +24,7 @@ type Place<A> = (usize, Bound<<A as Address>::Net>);
 
 impl<A: Address> Default for Walk<A> {
     fn default() -> Self {
-        Walk { groups: HashSet::new(), again: HashSet::new(), at: None }
+        Walk { groups: HashSet::new(), again: HashSet::new(), at: None, step: STEP }
     }
 }
 
@@ -54,7 +56,7 @@ pub fn piece<A: Address>(walk: &mut Walk<A>, rib: &Rib<A>) -> Vec<A::Net> {
         return found;
     }
     let (mut part, mut from) = walk.at.unwrap_or((0, Bound::Unbounded));
-    let mut left = STEP;
+    let mut left = walk.step;
     let wanted = |group: Option<u32>| group.is_some_and(|group| walk.groups.contains(&group));
     while left > 0 {
         let (mut last, most) = (None, left);

@@ -26,6 +26,12 @@ impl Watchers {
         self.0.get_or_insert_with(|| broadcast::channel(BACKLOG).0).subscribe()
     }
 
+    /// Whether nobody watches, as far as is known.
+    #[cfg(test)]
+    pub fn is_idle(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Tells them.
     #[inline]
     pub fn tell(&mut self, table: u32, prefix: impl Into<IpNet>) {
