@@ -16,7 +16,7 @@ impl Random {
         self.counter += 1;
         let part = self.key.hash_one(self.counter) >> 32;
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos((u128::from(nanos) * u128::from(part) >> 32) as u64)
+        Duration::from_nanos(((u128::from(nanos) * u128::from(part)) >> 32) as u64)
     }
 
     /// A time from `shortest` to `longest`, which is not shorter.
