@@ -5,7 +5,8 @@
 //!   gen0:
 //!     driver: generator
 //!     burst: 256                      # packets a poll, 1 to 256
-//!     check: true                     # verify checksums of IPv4 headers, UDP, TCP and ICMP of what is sent to it, and count what is wrong
+//!     check: true                     # verify checksums of what is sent to it (IPv4 headers, UDP, TCP, ICMP), and count what is wrong
+//!     latency: true                   # measure how long packets take from a generator to this one, through one worker
 //!     streams:
 //!       - source-mac: "02:00:00:00:00:01"       # default: this one
 //!         destination-mac: "02:fe:00:00:00:01"  # default: the interface's own, so that the router takes the frame
@@ -42,6 +43,8 @@ pub struct Generator {
     pub burst: u16,
     /// Whether the sink verifies checksums (IPv4 header, UDP, TCP, ICMP) and counts the packets whose are wrong.
     pub check: bool,
+    /// Whether the sink measures how long packets take from a generator's poll to it, through one worker.
+    pub latency: bool,
 }
 
 /// One stream of a generator.
@@ -132,7 +135,7 @@ impl Generator {
 
 impl Default for Generator {
     fn default() -> Self {
-        Self { streams: Vec::new(), burst: Self::MAX_BURST, check: false }
+        Self { streams: Vec::new(), burst: Self::MAX_BURST, check: false, latency: false }
     }
 }
 

@@ -23,6 +23,7 @@ pub fn spec(driver: &Driver) -> Option<io::Spec> {
             streams: d.streams.iter().map(stream).collect(),
             burst: d.burst,
             check: d.check,
+            latency: d.latency,
         }),
         Driver::Vlan(_) => return None,
     })

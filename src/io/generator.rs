@@ -3,7 +3,7 @@
 //! What a stream sends is computed beforehand: the first 64 bytes of each packet lie in a table, one cache line each and one
 //! behind the other, the bytes that follow are the same for all. A poll copies lines in order, which the processor's own
 //! prefetching sees coming, so that a packet of 64 bytes costs a few clocks. Whatever is sent to the device ends in the
-//! sink, which counts it and, if asked to, verifies its checksums.
+//! sink, which counts it and, if asked to, verifies its checksums and measures how long it took.
 //!
 //! With several queues each has a table of its own and makes its share: every n-th packet of each stream.
 
@@ -18,6 +18,7 @@ use crate::pcap;
 use crate::spec::{Frames, Generator, Rate};
 use sink::Sink;
 use source::Source;
+use std::cell::Cell;
 use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -32,7 +33,11 @@ mod count {
     pub const BAD_TRANSPORT: usize = 4;
     pub const MALFORMED: usize = 5;
     pub const UNCHECKED: usize = 6;
-    pub const NAMES: [&str; 7] = [
+    pub const LATENCY: usize = 7;
+    pub const LATER_THAN_100_US: usize = 8;
+    pub const LATER_THAN_1_MS: usize = 9;
+    pub const LATER_THAN_10_MS: usize = 10;
+    pub const NAMES: [&str; 11] = [
         "source_packets",
         "sink_packets",
         "sink_checked_bytes",
@@ -40,10 +45,20 @@ mod count {
         "sink_bad_transport_checksum",
         "sink_malformed",
         "sink_not_checkable",
+        "sink_latency_ns",
+        "sink_later_than_100us",
+        "sink_later_than_1ms",
+        "sink_later_than_10ms",
     ];
 }
 
 type Counts = crate::counts::Counts<{ count::NAMES.len() }>;
+
+thread_local! {
+    /// When this worker last took packets from a source: how long they are under way is told by the sink that they reach in the
+    /// same round.
+    static POLLED: Cell<u64> = const { Cell::new(0) };
+}
 
 /// The interface's address, for streams that send to it; the lower 48 bits count.
 type SharedMac = Arc<AtomicU64>;
@@ -101,7 +116,7 @@ impl DeviceTrait for Device {
                 Box::new(Source::new(&self.spec, &self.templates, (share, count), self.mac.clone(), counts.clone()))
                     as _
             });
-            QueuePair { rx: source, tx: Some(Box::new(Sink::new(self.spec.check, counts))) }
+            QueuePair { rx: source, tx: Some(Box::new(Sink::new(&self.spec, counts))) }
         };
         Ok((0..count).map(pair).collect())
     }

@@ -65,6 +65,8 @@ pub struct Generator {
     pub burst: u16,
     /// Whether the sink verifies checksums.
     pub check: bool,
+    /// Whether the sink measures how long packets take from a source's poll to it.
+    pub latency: bool,
 }
 
 /// A stream of packets. With several queues each makes its share: every n-th packet, at an n-th of the rate.

@@ -39,6 +39,7 @@ impl Generator {
             streams,
             burst: fields.number("burst", 1..=Self::MAX_BURST, reader).unwrap_or(default.burst),
             check: fields.scalar("check", reader).unwrap_or(default.check),
+            latency: fields.scalar("latency", reader).unwrap_or(default.latency),
         }
     }
 
@@ -47,7 +48,9 @@ impl Generator {
         if !self.streams.is_empty() {
             node = node.with("streams", Node::list(self.streams.iter().map(Stream::encode)));
         }
-        node.with_unless(&default.burst, "burst", &self.burst).with_unless(&default.check, "check", &self.check)
+        node.with_unless(&default.burst, "burst", &self.burst)
+            .with_unless(&default.check, "check", &self.check)
+            .with_unless(&default.latency, "latency", &self.latency)
     }
 }
 

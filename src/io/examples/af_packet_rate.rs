@@ -62,7 +62,8 @@ fn generator(rate: Option<Rate>) -> Spec {
     let destinations = AddressRange { first: [198, 18, 0, 0].into(), last: [198, 18, 255, 255].into() };
     let flow = Flow::new(AddressRange { first: one, last: one }, destinations);
     let stream = |rate| Stream { frames: Frames::Made(Box::new(flow.clone())), rate, count: None };
-    Spec::Generator(Generator { streams: rate.map(stream).into_iter().collect(), burst: 256, check: false })
+    let streams = rate.map(stream).into_iter().collect();
+    Spec::Generator(Generator { streams, burst: 256, check: false, latency: false })
 }
 
 fn af_packet(device: &str) -> Spec {

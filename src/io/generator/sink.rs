@@ -1,7 +1,9 @@
 //! The transmit queue of a generator: counts, and verifies if asked to.
 
 use super::build::LONGEST;
-use super::{Counts, count};
+use super::{Counts, POLLED, count};
+use crate::spec::Generator;
+use millrace_engine::clock;
 use millrace_engine::device::{TxBurst, TxQueue};
 use millrace_wire::IpProtocol;
 use millrace_wire::checksum::{Sum, pseudo_header4, pseudo_header6};
@@ -12,6 +14,7 @@ use std::sync::Arc;
 pub(super) struct Sink {
     /// Where packets in several buffers are put together, if they are to be verified.
     whole: Option<Box<[u8]>>,
+    latency: bool,
     counts: Arc<Counts>,
 }
 
@@ -28,8 +31,22 @@ pub(super) enum Verdict {
 }
 
 impl Sink {
-    pub fn new(check: bool, counts: Arc<Counts>) -> Sink {
-        Sink { whole: check.then(|| vec![0; LONGEST + 64].into()), counts }
+    pub fn new(spec: &Generator, counts: Arc<Counts>) -> Sink {
+        Sink { whole: spec.check.then(|| vec![0; LONGEST + 64].into()), latency: spec.latency, counts }
+    }
+
+    fn measure(&self, packets: u64) {
+        let took = clock::now().saturating_sub(POLLED.get());
+        self.counts.add(count::LATENCY, took * packets);
+        for (limit, at) in [
+            (100_000, count::LATER_THAN_100_US),
+            (1_000_000, count::LATER_THAN_1_MS),
+            (10_000_000, count::LATER_THAN_10_MS),
+        ] {
+            if took > limit {
+                self.counts.add(at, packets);
+            }
+        }
     }
 }
 
@@ -38,6 +55,9 @@ impl TxQueue for Sink {
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let all = burst.len();
         self.counts.add(count::SINK, all as u64);
+        if self.latency {
+            self.measure(all as u64);
+        }
         if let Some(whole) = &mut self.whole {
             let mut bytes = 0;
             for at in 0..all {

@@ -1,7 +1,7 @@
 //! The receive queue of a generator: its streams, in turns.
 
 use super::table::Table;
-use super::{Counts, SharedMac, count, mac_bytes};
+use super::{Counts, POLLED, SharedMac, count, mac_bytes};
 use crate::pace::Pacer;
 use crate::pcap;
 use crate::spec::{Frames, Generator};
@@ -30,8 +30,6 @@ pub(super) struct Source {
     /// The stream whose turn it is to be first.
     turn: usize,
     burst: usize,
-    /// Some stream keeps to a rate, so that each poll has to know the time.
-    paced: bool,
     mac: SharedMac,
     known_mac: u64,
     counts: Arc<Counts>,
@@ -61,8 +59,7 @@ impl Source {
             left: stream.count.map_or(u64::MAX, |n| n / all + u64::from(mine < n % all)),
         };
         let streams: Vec<_> = spec.streams.iter().zip(templates).enumerate().map(stream).collect();
-        let paced = streams.iter().any(|s| s.pacer.limited());
-        Source { streams, turn: 0, burst: usize::from(spec.burst.clamp(1, 256)), paced, mac, known_mac, counts }
+        Source { streams, turn: 0, burst: usize::from(spec.burst.clamp(1, 256)), mac, known_mac, counts }
     }
 
     #[cold]
@@ -99,7 +96,8 @@ impl RxQueue for Source {
         if mac != self.known_mac {
             self.set_mac(mac);
         }
-        let now = if self.paced { clock::now() } else { 0 };
+        let now = clock::now();
+        POLLED.set(now);
         let most = self.burst.min(burst.room());
         let mut given = 0;
         if let [stream] = &mut self.streams[..] {

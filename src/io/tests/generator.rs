@@ -26,7 +26,7 @@ fn stream(flow: Flow) -> Stream {
 }
 
 fn generator(streams: Vec<Stream>) -> Generator {
-    Generator { streams, burst: 256, check: true }
+    Generator { streams, burst: 256, check: true, latency: false }
 }
 
 struct Gen {
@@ -339,6 +339,20 @@ fn the_sink_finds_what_is_wrong() {
     assert!(g.queues[0].rx.is_none(), "a sink only");
     assert_eq!(g.tx(&[broken(26)]), 1);
     assert_eq!(g.sink(), [("sink_packets", 1)]);
+}
+
+#[test]
+fn the_sink_tells_how_long_packets_took() {
+    let mut g = Gen::open(Generator { check: false, latency: true, ..generator(vec![stream(flow("198.18.0.0"))]) }, 1);
+    let packets = g.rx(0);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(2) {}
+    g.tx(&packets[..100]);
+    let passed = start.elapsed();
+    let sink: std::collections::HashMap<_, _> = g.sink().into_iter().collect();
+    let mean = Duration::from_nanos(sink["sink_latency_ns"] / 100);
+    assert!((Duration::from_millis(2)..passed + Duration::from_millis(50)).contains(&mean), "{mean:?}");
+    assert_eq!((sink["sink_later_than_100us"], sink["sink_later_than_1ms"]), (100, 100));
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn flow(last: &str) -> Flow {
 
 fn spec(flow: Flow) -> Spec {
     let stream = Stream { frames: Frames::Made(Box::new(flow)), rate: Rate::Max, count: None };
-    Spec::Generator(Generator { streams: vec![stream], burst: 256, check: true })
+    Spec::Generator(Generator { streams: vec![stream], burst: 256, check: true, latency: false })
 }
 
 struct Gen {

@@ -115,7 +115,9 @@ fn driver() -> impl Strategy<Value = Driver> {
         1 => pcap,
         1 => Just(Driver::Loopback),
         1 => (vec(stream(), 0..3), 1..=256u16, any::<bool>())
-            .prop_map(|(streams, burst, check)| Driver::Generator(Generator { streams, burst, check })),
+            .prop_map(|(streams, burst, check)| {
+                Driver::Generator(Generator { streams, burst, check, latency: burst % 2 == 0 })
+            }),
     ]
 }
 
