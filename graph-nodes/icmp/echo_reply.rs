@@ -1,10 +1,11 @@
 //! icmp4-echo-reply: answers an echo request to the router, in place, and looks up the way back.
-//! Reads: nothing. Writes: marks; forgets flow hash.
+//! Reads: rx interface. Writes: marks, table, tx interface; forgets flow hash.
 //!
 //! IP options are not sent back: RFC 1122 section 3.2.2.6 would have source routes reversed and recorded routes go on,
 //! but RFC 7126 has routers drop source routes, and a recorded route is the sender's to ask for, not to rely on.
 
-use crate::{icmp, ip, marks};
+use crate::forwarding::Forwarding;
+use crate::{icmp, ip};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::{FromBytes, Icmp4, Icmp4Type, Ipv4, checksum};
 use std::fmt;
@@ -41,9 +42,16 @@ impl fmt::Display for Trace {
 }
 
 /// The node.
-#[derive(Default)]
 pub struct Icmp4EchoReply {
+    forwarding: Forwarding,
     id: u16,
+}
+
+impl Icmp4EchoReply {
+    /// Reads interfaces.
+    pub fn new(forwarding: Forwarding) -> Icmp4EchoReply {
+        Icmp4EchoReply { forwarding, id: 0 }
+    }
 }
 
 impl Node for Icmp4EchoReply {
@@ -83,9 +91,7 @@ impl Node for Icmp4EchoReply {
             return cx.drop(Count::Malformed);
         };
         *header = reply;
-        packet.mark_l3();
-        packet.meta.marks |= marks::OWN;
-        packet.meta.flow_hash = 0;
+        icmp::goes_back(packet, &self.forwarding, &cx.guard());
         cx.count(Count::Sent);
         Next::Lookup
     }
@@ -94,6 +100,7 @@ impl Node for Icmp4EchoReply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::marks;
     use crate::testing::*;
     use etherparse::{IcmpEchoHeader, Icmpv4Header, Icmpv4Type, Ipv4Header};
     use millrace_engine::testing::Bench;
@@ -117,7 +124,7 @@ mod tests {
         ] {
             let data: Vec<u8> = (0..data).map(|at| (at * 7) as u8).collect();
             let request = icmp_with(HOST, LAN_IP, REQUEST, &data, change);
-            let outcome = Bench::new(Icmp4EchoReply::default()).one(&request);
+            let outcome = Bench::new(Icmp4EchoReply::new(World::new().forwarding)).one(&request);
             assert_eq!(fate(&outcome), ("ip4-lookup", &[("echo replies sent", 1)][..]), "{name}");
             let (ip, message) = parsed(bytes(&outcome));
             // RFC 1122 section 3.2.2.6: from the address that was asked, with all the data.
@@ -131,6 +138,16 @@ mod tests {
             assert_eq!(icmp.icmp_type, Icmpv4Type::EchoReply(IcmpEchoHeader { id: 7, seq: 3 }), "{name}");
             assert!(echoed == data, "{name}: data");
             assert_eq!(outcome.packets[0].marks, marks::OWN, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_vrf_that_it_came_from() {
+        for (marks, table) in [(0, 7), (marks::NATTED, 0)] {
+            let mut bench = Bench::new(Icmp4EchoReply::new(World::new().forwarding));
+            let outcome =
+                bench.run(&[&echo(HOST, LAN_IP, b"")], |meta| (meta.rx_interface, meta.marks) = (LAN_100, marks));
+            assert_eq!((outcome.packets[0].table, outcome.packets[0].tx_interface), (table, LAN_100), "marks {marks}");
         }
     }
 
@@ -154,14 +171,15 @@ mod tests {
             ("less than a header", vec![0x45; 19], "no echo request"),
             ("more header than packet", broken(echo(HOST, LAN_IP, &[]), |p| p[0] = 0x4f), "no echo request"),
         ] {
-            let outcome = Bench::new(Icmp4EchoReply::default()).one(&packet);
+            let outcome = Bench::new(Icmp4EchoReply::new(World::new().forwarding)).one(&packet);
             assert_eq!(fate(&outcome), ("drop", &[(reason, 1)][..]), "{name}");
         }
     }
 
     #[test]
     fn trace() {
-        let (_, text) = Bench::new(Icmp4EchoReply::default()).traced(&echo(HOST, LAN_IP, b""), |_| {});
+        let (_, text) =
+            Bench::new(Icmp4EchoReply::new(World::new().forwarding)).traced(&echo(HOST, LAN_IP, b""), |_| {});
         assert_eq!(text, "to 192.168.1.10 id 7 sequence 3");
     }
 }

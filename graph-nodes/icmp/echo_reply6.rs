@@ -105,8 +105,7 @@ impl Node for Icmp6EchoReply {
         let there = packet.retreat(Ipv6::LEN);
         let Some(header) = packet.header_mut::<Ipv6>().filter(|_| there) else { return cx.drop(Count::Malformed) };
         *header = ip;
-        icmp::goes_back(packet);
-        packet.meta.table = interface.table;
+        icmp::goes_back(packet, &self.forwarding, &guard);
         cx.count(Count::Sent);
         Next::Lookup
     }

@@ -158,8 +158,7 @@ impl Node for Icmp6Error {
         if let Ok((icmp_there, _)) = Icmp6::mut_from_prefix(rest) {
             *icmp_there = icmp;
         }
-        icmp::goes_back(packet);
-        packet.meta.table = interface.table;
+        icmp::goes_back(packet, &self.forwarding, &guard);
         cx.count(sent);
         Next::Lookup
     }

@@ -9,6 +9,7 @@ mod source6;
 
 use crate::forwarding::Forwarding;
 use crate::marks;
+use millrace_engine::epoch::Guard;
 use millrace_engine::{Graph, Packet};
 use millrace_wire::checksum::Sum;
 
@@ -17,7 +18,8 @@ pub const TTL: u8 = 64;
 
 /// Adds the nodes.
 pub fn register(graph: &mut Graph, forwarding: &Forwarding) {
-    graph.node(|_| echo_reply::Icmp4EchoReply::default());
+    let tables = forwarding.clone();
+    graph.node(move |_| echo_reply::Icmp4EchoReply::new(tables.clone()));
     let tables = forwarding.clone();
     graph.node(move |_| error::Icmp4Error::new(tables.clone()));
     let tables = forwarding.clone();
@@ -26,9 +28,14 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding) {
     graph.node(move |_| error6::Icmp6Error::new(tables.clone()));
 }
 
-/// Makes the answer that a packet was turned into the router's own: it is looked up anew, and goes to where the packet came from.
-pub(crate) fn goes_back(packet: &mut Packet<'_>) {
+/// Makes the answer that a packet was turned into the router's own: it is looked up anew, in the VRF that the packet came from, which
+/// a route may have led to another. NAT knows a packet that it translated by the table that it came into.
+pub(crate) fn goes_back(packet: &mut Packet<'_>, forwarding: &Forwarding, guard: &Guard<'_>) {
     packet.mark_l3();
+    let interface = forwarding.interfaces.get(packet.meta.rx_interface, guard);
+    if let Some(interface) = interface.filter(|_| packet.meta.marks & marks::NATTED == 0) {
+        packet.meta.table = interface.table;
+    }
     packet.meta.marks =
         packet.meta.marks & !(marks::LINK_MULTICAST | marks::LINK_LOCAL | marks::REASSEMBLED) | marks::OWN;
     packet.meta.flow_hash = 0;

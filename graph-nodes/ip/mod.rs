@@ -39,5 +39,6 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding, events: &NeighborEve
     graph.node(move |_| local::IpLocal::<V6>::new(tables.clone())).arc(ip6::local::ARC);
     graph.node(|_| reassembly::IpReassembly::<V4>::default());
     graph.node(|_| reassembly::IpReassembly::<V6>::default());
-    graph.node(|_| tcp_reset::TcpReset::default());
+    let tables = forwarding.clone();
+    graph.node(move |_| tcp_reset::TcpReset::new(tables.clone()));
 }

@@ -1,6 +1,7 @@
 //! tcp-reset: answers a TCP segment for a port on which nothing listens, in place, and looks up the way back; for both families.
-//! Reads: rx interface. Writes: marks, tx interface; forgets flow hash. The same rate limit as for ICMP errors holds for resets.
+//! Reads: rx interface. Writes: marks, table, tx interface; forgets flow hash. The same rate limit as for ICMP errors holds for resets.
 
+use crate::forwarding::Forwarding;
 use crate::icmp;
 use crate::icmp::error::{BURST, RATE};
 use crate::ip::{Family, V4, V6};
@@ -77,13 +78,15 @@ impl Carrier for V6 {
 
 /// The node.
 pub struct TcpReset {
+    forwarding: Forwarding,
     bucket: TokenBucket,
     id: u16,
 }
 
-impl Default for TcpReset {
-    fn default() -> Self {
-        TcpReset { bucket: TokenBucket::new(RATE, BURST), id: 0 }
+impl TcpReset {
+    /// Reads interfaces.
+    pub fn new(forwarding: Forwarding) -> TcpReset {
+        TcpReset { forwarding, bucket: TokenBucket::new(RATE, BURST), id: 0 }
     }
 }
 
@@ -135,7 +138,7 @@ impl TcpReset {
             return cx.drop(Count::Malformed);
         };
         *header = ip;
-        icmp::goes_back(packet);
+        icmp::goes_back(packet, &self.forwarding, &cx.guard());
         cx.count(Count::Sent);
         F::NEXT
     }
@@ -178,7 +181,8 @@ mod tests {
             ("ACK", 10, |t| (t.ack, t.acknowledgment_number) = (true, 77), (77, 0)),
             ("SYN and ACK", 0, |t| (t.syn, t.ack, t.acknowledgment_number) = (true, true, 77), (77, 0)),
         ] {
-            let outcome = Bench::new(TcpReset::default()).one(&tcp(HOST, LAN_IP, &vec![5; data], change));
+            let outcome =
+                Bench::new(TcpReset::new(World::new().forwarding)).one(&tcp(HOST, LAN_IP, &vec![5; data], change));
             assert_eq!(fate(&outcome), ("ip4-lookup", &[("resets sent", 1)][..]), "{name}");
             let (ip, segment) = parsed(bytes(&outcome));
             assert_eq!((ip.source, ip.destination, ip.time_to_live), (LAN_IP, HOST, 64), "{name}");
@@ -210,7 +214,7 @@ mod tests {
             syn.checksum = syn.calc_checksum_ipv6(&ip, &data).unwrap();
             ip.next_header = if extension.is_empty() { ip.next_header } else { 60.into() };
             let segment = packet6(&ip, &[extension, &syn.to_bytes(), &data].concat());
-            let mut bench = Bench::new(TcpReset::default());
+            let mut bench = Bench::new(TcpReset::new(World::new().forwarding));
             let outcome = bench.run(&[&segment], |meta| (meta.rx_interface, meta.marks) = (LAN, marks::LINK_LOCAL));
             assert_eq!(fate(&outcome), ("ip6-lookup", &[("resets sent", 1)][..]), "{name}");
             let (ip, segment) = parsed6(bytes(&outcome));
@@ -230,7 +234,7 @@ mod tests {
             (packet6(&header6(HOST6, LAN_IP6, 60.into()), &[6, 9]), "no TCP segment"),
             (vec![0x60; 39], "no TCP segment"),
         ] {
-            let outcome = Bench::new(TcpReset::default()).one(&packet);
+            let outcome = Bench::new(TcpReset::new(World::new().forwarding)).one(&packet);
             assert_eq!(fate(&outcome), ("drop", &[(reason, 1)][..]));
         }
     }
@@ -240,7 +244,7 @@ mod tests {
         let segment = tcp(HOST, LAN_IP, &[], |t| t.syn = true)[20..].to_vec();
         let mut ip = header(HOST, LAN_IP);
         (ip.protocol, ip.options) = (etherparse::IpNumber::TCP, [1, 1, 1, 0].into());
-        let outcome = Bench::new(TcpReset::default()).one(&packet(&ip, &segment));
+        let outcome = Bench::new(TcpReset::new(World::new().forwarding)).one(&packet(&ip, &segment));
         let (ip, segment) = parsed(bytes(&outcome));
         assert_eq!((ip.options.len(), segment.len()), (0, 20));
     }
@@ -261,12 +265,12 @@ mod tests {
             ("cut off", syn()[..39].to_vec(), "no TCP segment"),
             ("less than a header", vec![0x45; 19], "no TCP segment"),
         ] {
-            let outcome = Bench::new(TcpReset::default()).one(&packet);
+            let outcome = Bench::new(TcpReset::new(World::new().forwarding)).one(&packet);
             assert_eq!(fate(&outcome), ("drop", &[(reason, 1)][..]), "{name}");
         }
         let many = vec![syn(); 150];
         let many: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
-        let outcome = Bench::new(TcpReset::default()).run(&many, |_| {});
+        let outcome = Bench::new(TcpReset::new(World::new().forwarding)).run(&many, |_| {});
         assert_eq!(outcome.counts, [("resets sent", BURST), ("rate limit", 150 - BURST)]);
     }
 }

@@ -99,6 +99,22 @@ fn what_can_not_be_is_dropped() {
     }
 }
 
+/// RFC 791 section 3.1: 65,535 bytes with the header, which the first fragment may have more of than the last.
+#[test]
+fn a_datagram_that_is_too_long_with_its_options() {
+    let with_options = |options: usize| {
+        let mut first = header(HOST, LAN_IP);
+        (first.identification, first.more_fragments) = (1, true);
+        first.options = [1; 40][..options].try_into().unwrap();
+        let pieces = [packet(&first, &data(0, 32_000)), piece(1, 32_000, 33_504, true), piece(1, 65_504, 11, false)];
+        run(&mut bench(), &pieces)
+    };
+    assert_eq!(with_options(0).sent[0].data.len(), 65_535);
+    let outcome = with_options(4);
+    assert_eq!(outcome.counts, [("fragments joined to a datagram", 2), ("fragment reaches beyond 65535 bytes", 1)]);
+    assert!(outcome.sent.iter().all(|out| out.next == "drop"));
+}
+
 /// RFC 1122 section 3.3.2: its sender hears of it when the first fragment came.
 #[test]
 fn the_rest_is_not_waited_for_long() {
