@@ -2,17 +2,11 @@
 
 use harness::frames6::{self, ALL_NODES, Icmp6, Ip6, UNSPECIFIED, ip6, traffic};
 use harness::nd::{NA, NS, Nd, OVERRIDE, ROUTER};
-use harness::{LAN6, Lab, Router, Wire, Wires, eventually, frames};
+use harness::{LAN6, Wire, Wires, eventually, frames};
 use std::time::{Duration, Instant};
 
-/// A wire to the lan, and the router just started.
-fn start() -> (Router, Wire, Lab) {
-    let lab = Lab::new();
-    let lan = lab.wire("lan");
-    let config = Wires::DUAL.lines().filter(|line| !line.contains("wan"));
-    let router = lab.start(&config.collect::<Vec<_>>().join("\n"));
-    (router, lan, lab)
-}
+/// The command that gives the lan its address.
+const ADD: &str = "address add 2001:db8:1::1/64 interface lan";
 
 /// The detection of an address: who asks for it from nobody.
 #[track_caller]
@@ -20,6 +14,11 @@ fn detection(wire: &Wire, address: Ip6) -> Nd {
     wire.expect("duplicate address detection", |frame| {
         Nd::of_kind(NS, frame).filter(|asked| asked.ip.0 == UNSPECIFIED && asked.target() == address)
     })
+}
+
+/// A station in the lan, by its link-local address.
+fn station() -> ([u8; 6], Ip6) {
+    (LAN6.mac, frames6::link_local(LAN6.mac))
 }
 
 fn echo(seq: u16, to: Ip6) -> Vec<u8> {
@@ -30,44 +29,49 @@ fn echo(seq: u16, to: Ip6) -> Vec<u8> {
 /// (RFC 4861 7.2.6) and used.
 #[test]
 fn an_address_is_tentative_first() {
-    let (router, lan, _lab) = start();
+    let net = Wires::start("");
+    net.router.run(ADD);
     let own = LAN6.router_ip;
-    let asked = detection(&lan, own);
+    let asked = detection(&net.lan, own);
     let begin = Instant::now();
     assert_eq!(asked, Nd::detection(LAN6.router_mac, own));
     // Neither pings nor questions are answered.
-    lan.send(&echo(1, own));
-    lan.send(&Nd::solicitation((LAN6.mac, LAN6.ip), own).frame());
-    let announced = lan.expect("the announcement", |frame| {
+    net.lan.send(&echo(1, own));
+    net.lan.send(&Nd::solicitation(station(), own).frame());
+    let announced = net.lan.expect("the announcement", |frame| {
         assert!(Icmp6::of(frame).is_none_or(|message| message.kind != 129), "it answers by a tentative address");
         Nd::of_kind(NA, frame).filter(|told| told.target() == own)
     });
-    assert!(begin.elapsed() >= Duration::from_millis(700), "RetransTimer is a second: {:?}", begin.elapsed());
+    assert!(begin.elapsed() >= Duration::from_millis(500), "RetransTimer is a second: {:?}", begin.elapsed());
     let all = (frames6::group_mac(ALL_NODES), ALL_NODES);
-    let wanted = |flags| Nd::advertisement((LAN6.router_mac, own), all, flags);
     let flags = announced.word[0];
     assert!([ROUTER, ROUTER | OVERRIDE].contains(&flags), "{announced:?}");
-    assert_eq!(announced, Nd { ip: (announced.ip.0, ALL_NODES), ..wanted(flags) });
-    lan.send(&echo(2, own));
-    let reply = lan.expect("an echo reply", |frame| Icmp6::of(frame).filter(|message| message.kind == 129));
+    let wanted = Nd::advertisement((LAN6.router_mac, own), all, flags);
+    assert_eq!(announced, Nd { ip: (announced.ip.0, ALL_NODES), ..wanted });
+    net.lan.send(&Nd::solicitation(station(), own).frame());
+    net.lan.expect("an answer", |frame| Nd::of_kind(NA, frame).filter(|told| told.ip.1 == station().1));
+    net.router.run("neighbor add 2001:db8:1::10 mac 02:00:00:00:01:0a interface lan");
+    net.lan.send(&echo(2, own));
+    let reply = net.lan.expect("an echo reply", |frame| Icmp6::of(frame).filter(|message| message.kind == 129));
     assert_eq!(reply.word[3], 2, "the first was answered, too");
-    drop(router);
 }
 
-/// The link-local address comes by itself, from the hardware address, and is tried as any other.
+/// The link-local address comes by itself, from the hardware address, with the first one, and is tried as any other.
 #[test]
 fn the_link_local_address_comes_by_itself() {
-    let (router, lan, _lab) = start();
+    let net = Wires::start("");
     let local = LAN6.router_link_local();
-    assert_eq!(detection(&lan, local), Nd::detection(LAN6.router_mac, local));
-    let ping = frames6::echo_request(frames6::link_local(LAN6.mac), local, 5, 1, b"?");
-    eventually("it is used", || {
-        lan.send(&LAN6.frame(&ping));
-        lan.find(Duration::from_millis(200), &mut Vec::new(), |frame| {
-            Nd::of_kind(NS, frame).filter(|asked| asked.ip.0 == local)
-        })
-    });
-    drop(router);
+    net.router.run(ADD);
+    assert_eq!(detection(&net.lan, local), Nd::detection(LAN6.router_mac, local));
+    let announced =
+        net.lan.expect("the announcement", |frame| Nd::of_kind(NA, frame).filter(|told| told.target() == local));
+    assert_eq!(announced.ip, (local, ALL_NODES));
+    net.lan.send(&Nd::solicitation(station(), local).frame());
+    net.lan.expect("an answer", |frame| Nd::of_kind(NA, frame).filter(|told| told.ip == (local, station().1)));
+    let ping = frames6::echo_request(station().1, local, 5, 1, b"?");
+    net.lan.send(&LAN6.frame(&ping));
+    let reply = net.lan.expect("an echo reply", |frame| Icmp6::of(frame).filter(|message| message.kind == 129));
+    assert_eq!((reply.ip.source, reply.ip.destination), (local, station().1));
 }
 
 /// RFC 4862 5.4.3, 5.4.4, 5.4.5: somebody has the address, or tries for it at the same time. It is not used, and
@@ -80,30 +84,32 @@ fn an_address_that_somebody_else_has() {
         ("has it", Nd::advertisement((other, LAN6.router_ip), all, OVERRIDE)),
         ("tries for it", Nd::detection(other, LAN6.router_ip)),
     ] {
-        let (router, lan, _lab) = start();
-        detection(&lan, LAN6.router_ip);
-        lan.send(&conflict.frame());
+        let net = Wires::start("");
+        net.router.run(ADD);
+        detection(&net.lan, LAN6.router_ip);
+        net.lan.send(&conflict.frame());
         eventually(&format!("the operator hears that somebody {name}"), || {
-            let told = router.run("show events").to_lowercase();
-            (told.contains("duplicate") && told.contains("2001:db8:1::1")).then_some(())
+            net.router.run("show events").contains("another station has 2001:db8:1::1").then_some(())
         });
-        // The link-local address is another matter; once it is there, the other one would have been, too.
+        // The link-local address is another matter. Once it is there, the other one would have been, too.
         let local = LAN6.router_link_local();
-        let ready = || {
-            lan.send(&Nd::solicitation((LAN6.mac, LAN6.ip), local).frame());
-            let found = |frame: &[u8]| Nd::of_kind(NA, frame).filter(|told| told.target() == local);
-            lan.find(Duration::from_millis(200), &mut Vec::new(), found)
-        };
-        eventually("the link-local address is used", ready);
-        lan.send(&echo(1, LAN6.router_ip));
-        lan.send(&Nd::solicitation((LAN6.mac, LAN6.ip), LAN6.router_ip).frame());
-        lan.send(&Nd::solicitation((LAN6.mac, LAN6.ip), local).frame());
-        lan.expect("an answer by the link-local address", |frame| {
+        let uses = |frame: &[u8]| {
             let message = Icmp6::of(frame)?;
-            assert_ne!(message.ip.source, LAN6.router_ip, "{name}: it uses the address: {message:?}");
-            Nd::of_kind(NA, frame).filter(|told| told.target() == local)
+            let own = message.ip.source == LAN6.router_ip;
+            assert!(!own, "{name}: it is used: {message:?}");
+            Nd::of_kind(NA, frame)
+        };
+        net.lan.expect("the announcement of the link-local address", |frame| {
+            uses(frame).filter(|told| told.target() == local)
         });
-        drop(router);
+        net.lan.send(&echo(1, LAN6.router_ip));
+        net.lan.send(&Nd::solicitation(station(), LAN6.router_ip).frame());
+        net.lan.send(&Nd::solicitation(station(), local).frame());
+        net.lan.expect("an answer by the link-local address", |frame| {
+            let told = uses(frame)?;
+            assert_ne!(told.target(), LAN6.router_ip, "{name}: it is defended");
+            (told.target() == local).then_some(())
+        });
     }
 }
 

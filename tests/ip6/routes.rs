@@ -173,14 +173,19 @@ routes:
     let seen = traffic(&net.pass(&[packet(ip6("2001:db8:78::1"), 40_000, 0)]).lan);
     let error = Icmp6::error(&seen[0]).expect("the other table's answer");
     assert_eq!((error.kind, error.code), (1, 3));
-    // An interface that moves takes its network with it.
+    // An interface that moves takes its network with it, and its routes find their gateways no more.
     net.router.run("interface set wan vrf blue");
-    assert_eq!(way(&net, "2001:db8:77::7"), None);
-    let blue = net.router.list("show ipv6 route vrf blue");
-    assert!(blue.iter().any(|row| row["prefix"] == "2001:db8:2::/64" && row["vrf"] == "blue"), "{blue:?}");
-    // And is reached from the first by a route into the other table.
+    net.lan.send(&packet(ip6("2001:db8:77::7"), 40_000, 0));
+    let error = net.lan.expect("no way", Icmp6::error);
+    assert_eq!(error.kind, 1);
+    let there = |row: &serde_json::Value| row["prefix"] == "2001:db8:2::/64" && row["vrf"] == "blue";
+    let blue = || net.router.list("show ipv6 route vrf blue").iter().any(there).then_some(());
+    eventually("its network is there", blue);
+    // But it is reached by a route into the other table.
     net.router.run("route add 2001:db8:2::/64 next-vrf blue");
-    eventually("the way by the other table", || (way(&net, "2001:db8:2::10") == Some(0x0a)).then_some(()));
+    net.lan.send(&packet(ip6("2001:db8:2::10"), 40_000, 0));
+    let frame = net.wan.expect("a packet by the other table", |frame| traffic(&[frame.to_vec()]).pop());
+    assert_eq!(frames::link(&frame).0[5], 0x0a);
 }
 
 /// Static routes changed hundreds of times, while hosts talk by them: not one packet is lost.
