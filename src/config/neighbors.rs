@@ -8,6 +8,7 @@ use crate::{
     validate::Check,
     yaml::Node,
 };
+use ipnet::IpNet;
 use std::{
     collections::btree_map::Entry::{Occupied, Vacant},
     net::IpAddr,
@@ -86,7 +87,10 @@ pub(crate) fn check(check: &mut Check<'_>) {
             }
         } else if !interface.addresses.iter().any(|net| net.contains(&key.address)) {
             let message = format!("{what}: in no subnet of interface {}", key.interface);
-            let subnets: Vec<_> = interface.addresses.iter().map(|net| net.trunc().to_string()).collect();
+            let suits = |net: &&IpNet| {
+                net.addr().is_ipv4() == key.address.is_ipv4() && addresses::link_local(net.addr()).is_none()
+            };
+            let subnets: Vec<_> = interface.addresses.iter().filter(suits).map(|net| net.trunc().to_string()).collect();
             let hint = match subnets.as_slice() {
                 [] => "give the interface an address in the neighbor's subnet".to_owned(),
                 _ => format!("expected an address in {}", subnets.join(" or ")),

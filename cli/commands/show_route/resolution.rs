@@ -67,6 +67,7 @@ fn describe(step: &ResolveStep, vrf: &str) -> String {
             say(step.interface.as_deref());
             say(step.state.as_deref().filter(|state| *state != "resolved"));
         }
+        "load-balance" => say(Some("load-balance")),
         _ => {
             say(step.interface.as_deref());
             say(step.gateway.as_deref());
@@ -112,6 +113,7 @@ mod tests {
                 ..step(3, "adjacency", 2.0 / 3.0)
             },
             ResolveStep { gateway: text("192.0.2.9"), state: text("unresolved"), ..step(2, "gateway", 1.0 / 3.0) },
+            step(2, "load-balance", 1.0),
         ];
         let best =
             Route { prefix: "10.0.0.0/8".into(), vrf: "default".into(), next_vrf: text("blue"), ..Default::default() };
@@ -121,7 +123,7 @@ mod tests {
         assert_eq!(
             tree,
             "10.1.2.3\n  10.0.0.0/8 static next-vrf\n    10.1.0.0/16 static in vrf blue\n      via 192.0.2.1 66.7 %\n        \
-             wan 192.0.2.1 02:00:00:00:00:01 reachable 66.7 %\n      via 192.0.2.9 unresolved 33.3 %\n"
+             wan 192.0.2.1 02:00:00:00:00:01 reachable 66.7 %\n      via 192.0.2.9 unresolved 33.3 %\n      load-balance\n"
         );
     }
 }

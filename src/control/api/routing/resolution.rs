@@ -26,8 +26,9 @@ pub fn resolve(router: &Router, request: &ResolveRouteRequest) -> Result<RouteRe
 /// The steps as they are told. Places of the forwarding plane that only lead on are left out.
 fn steps(router: &Router, address: IpAddr, all: &[Step]) -> Vec<ResolveStep> {
     let mut told = Vec::new();
-    // The depths of steps above that were left out; the shares of adjacencies in the load-balance above, by its depth.
-    let (mut left_out, mut balances): (Vec<usize>, Vec<(usize, HashMap<u32, f64>)>) = (Vec::new(), Vec::new());
+    // The depths of steps above that were left out; the load-balances above, by their depths: the share of each adjacency.
+    let mut left_out: Vec<usize> = Vec::new();
+    let mut balances: Vec<(usize, HashMap<u32, f64>)> = Vec::new();
     // The share of the flows that come to each depth.
     let mut shares = vec![1.0];
     for (i, step) in all.iter().enumerate() {
