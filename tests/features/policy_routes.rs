@@ -118,3 +118,25 @@ fn by_source() {
     let details = &net.router.json("show interfaces lan")["details"]["features"];
     assert!(!details.to_string().contains("policy-route"), "{details}");
 }
+
+/// Whom a rule sends to the other uplink is hidden behind that one's address, and SYNs are clamped on the way, though it is NAT's slow
+/// path that they take.
+#[test]
+fn with_nat44() {
+    let net = start(
+        "policy-routes: [{source: 192.168.1.77/32, vrf: blue}]
+nat44: {inside: [lan], outside: [wan, other], pool: interface}
+",
+    );
+    for uplink in ["wan", "other"] {
+        net.router.run(&format!("interface set {uplink} mss-clamp 1000 urpf strict"));
+    }
+    for (source, bytes, uplink) in [("192.168.1.10", BY_WAN, "203.0.113.1"), ("192.168.1.77", BY_OTHER, "192.0.2.1")] {
+        assert_eq!(net.fetched(source), bytes, "{source}");
+        let sessions = net.router.list(&format!("show nat44 sessions inside {source}"));
+        assert!(!sessions.is_empty(), "{source} is translated");
+        assert!(sessions.iter().all(|session| session["outside_address"] == uplink), "{sessions:?}");
+    }
+    let lowered = |node| net.router.errors(node, "maximum segment sizes lowered");
+    assert_eq!(["ip4-mss-clamp-in", "ip4-mss-clamp-out"].map(lowered), [2; 2]);
+}
