@@ -5,6 +5,7 @@ use crate::forwarding::Forwarding;
 use crate::icmp;
 use crate::icmp::source6::answer_from;
 use crate::ip::{Family, V6};
+use crate::marks;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::checksum::{self, Sum};
 use millrace_wire::{Icmp6, Icmp6Type, IpProtocol, Ipv6, upper_layer};
@@ -83,9 +84,11 @@ impl Node for Icmp6EchoReply {
         if asker.is_unspecified() || asker.is_multicast() || asker.is_loopback() {
             return cx.drop(Count::NoHost);
         }
-        let Some(interface) = self.forwarding.interfaces.get(packet.meta.rx_interface, &guard) else {
+        let interface = self.forwarding.interfaces.get(packet.meta.rx_interface, &guard);
+        // What the router asks itself came by none.
+        if interface.is_none() && packet.meta.marks & marks::OWN == 0 {
             return cx.drop(Count::NoInterface);
-        };
+        }
         // What was sent to a group or an anycast address is answered by one of its members.
         let Some(from) = answer_from(&self.forwarding, interface, packet, (asker, asked), &guard) else {
             return cx.drop(Count::NoAddress);

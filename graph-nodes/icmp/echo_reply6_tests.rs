@@ -101,6 +101,17 @@ fn refused() {
     }
 }
 
+/// An operator's ping of the router itself comes by no interface.
+#[test]
+fn what_the_router_asks_itself() {
+    let mut world = World::new();
+    world.route6(&format!("{LAN_IP6}/128"), Target::Adjacency(OURS));
+    let mut bench = Bench::new(Icmp6EchoReply::new(world.forwarding.clone()));
+    let outcome = bench.run(&[&echo6(LAN_IP6, LAN_IP6, b"")], |meta| (meta.rx_interface, meta.marks) = (0, marks::OWN));
+    assert_eq!(fate(&outcome), ("ip6-lookup", &[("echo replies sent", 1)][..]));
+    assert_eq!(icmp6_parsed(bytes(&outcome)).0.source, ip6(LAN_IP6).octets());
+}
+
 #[test]
 fn trace() {
     let (_, text) = bench().traced(&echo6(HOST6, LAN_IP6, b""), |meta| meta.rx_interface = LAN);

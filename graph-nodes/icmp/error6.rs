@@ -141,7 +141,7 @@ impl Node for Icmp6Error {
         if let Some(cause) = self.limited(reason, cx.now()) {
             return cx.drop(cause);
         }
-        let from = answer_from(&self.forwarding, interface, packet, (original.src(), original.dst()), &guard);
+        let from = answer_from(&self.forwarding, Some(interface), packet, (original.src(), original.dst()), &guard);
         let Some(from) = from else { return cx.drop(Count::NoAddress) };
         let (mut icmp, sent) = named(reason);
         packet.truncate(LONGEST - HEADERS);

@@ -10,17 +10,18 @@ use std::net::Ipv6Addr;
 
 /// The address from which to answer a `packet` from `asker` to `asked` that came by `interface`: the one asked, if it is one of the
 /// router's own unicast addresses; else one of the interface's that is valid as far as the asker is; and where it has only a
-/// link-local address, one of another interface of the same VRF. `None` when there is none.
+/// link-local address, one of another interface of the same VRF. `None` when there is none. What the router asks itself came by none.
 pub(super) fn answer_from(
     forwarding: &Forwarding,
-    interface: &Interface,
+    interface: Option<&Interface>,
     packet: &Packet<'_>,
     (asker, asked): (Ipv6Addr, Ipv6Addr),
     guard: &Guard<'_>,
 ) -> Option<Ipv6Addr> {
-    if interface.owns6(asked) || is_own(forwarding, asked, packet.meta.table, guard) {
+    if interface.is_some_and(|there| there.owns6(asked)) || is_own(forwarding, asked, packet.meta.table, guard) {
         return Some(asked);
     }
+    let interface = interface?;
     interface.source_for6(asker).or_else(|| {
         let of_the_table = |other: &&Interface| other.table == interface.table && !asker.is_unicast_link_local();
         all(forwarding, guard).filter(of_the_table).find_map(|other| other.source_for6(asker))
