@@ -4,12 +4,16 @@
 //! would. The instruction counts run the same graph in this process under valgrind.
 
 mod daemon;
+mod failover;
+mod feed;
 mod forward;
 mod graph;
 mod idle;
+mod ip6;
 mod nat44;
 mod report;
 mod routes;
+mod updates;
 mod valgrind;
 
 use anyhow::Result;

@@ -1,6 +1,6 @@
 //! The rows: what each is called, must reach and may lose, and how it is printed and kept.
 
-use crate::{forward, idle, nat44, routes, valgrind};
+use crate::{failover, forward, idle, ip6, nat44, routes, updates, valgrind};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -84,6 +84,42 @@ pub const ROWS: &[Row] = &[
         paced: false,
         noise: 0.0,
         run: routes::memory,
+    },
+    Row {
+        name: "route-updates",
+        unit: "updates/s",
+        target: Some(1e5),
+        less: false,
+        paced: true,
+        noise: 0.0,
+        run: updates::run,
+    },
+    Row {
+        name: "next-hop-failover",
+        unit: "milliseconds",
+        target: Some(10.0),
+        less: true,
+        paced: false,
+        noise: 5.0,
+        run: failover::run,
+    },
+    Row {
+        name: "ip6-1-prefix",
+        unit: CLOCKS,
+        target: Some(50.0),
+        less: true,
+        paced: true,
+        noise: 0.0,
+        run: ip6::one_prefix,
+    },
+    Row {
+        name: "ip6-250k-routes",
+        unit: CLOCKS,
+        target: Some(100.0),
+        less: true,
+        paced: true,
+        noise: 0.0,
+        run: ip6::routes,
     },
     Row {
         name: "workers-2",

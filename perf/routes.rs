@@ -1,19 +1,16 @@
 //! Rows of a table of Internet size: 1,000,000 routes, told by a client of the API as a routing daemon would.
 
 use crate::daemon::Daemon;
+use crate::feed;
 use crate::forward::{self, Load};
 use crate::report::Measured;
 use anyhow::{Context, Result, ensure};
 use ipnet::Ipv4Net;
-use millrace_api::v1::route_updates::What;
-use millrace_api::v1::{
-    NextHop, ReplaceBegin, ReplaceEnd, RouteAction, RouteBatch, RouteChange, RouteOrigin, RouteUpdates,
-};
+use millrace_api::v1::RouteBatch;
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
-use tokio_stream::wrappers::ReceiverStream;
+use std::time::Duration;
 
 /// Routes.
 const ROUTES: usize = 1_000_000;
@@ -21,7 +18,7 @@ const ROUTES: usize = 1_000_000;
 const BATCH: usize = 2000;
 const TOGETHER: usize = 4;
 /// Next hops, from 10.0.1.2 on.
-const GATEWAYS: u64 = 64;
+pub const GATEWAYS: u64 = 64;
 
 /// How many of 901,899 routes of a table of the Internet (January 2024) have each length, from /8 to /32. (Of /25 to /31 only
 /// the sum is known.)
@@ -32,15 +29,20 @@ const LENGTHS: [u32; 25] = [
 
 /// Clocks a packet, with destinations in and between the routes in random order.
 pub fn forward() -> Result<Option<Measured>> {
+    let load = load_of_a_million()?;
+    let daemon = forward::start(&load)?;
+    tell(&daemon)?;
+    Ok(Some(forward::measure_running(&daemon, load.warm_up)?))
+}
+
+/// Random destinations in and between the million routes, which are still to be told.
+pub fn load_of_a_million() -> Result<Load> {
     let mut config = include_str!("ip4-1m-routes.yaml").to_owned();
     for n in 0..GATEWAYS {
         let gateway = gateway(n);
         writeln!(config, "  - {{interface: sink, address: {gateway}, mac: '02:fe:00:00:01:{n:02x}'}}")?;
     }
-    let load = Load { config, workers: 1, warm_up: 5_000_000 };
-    let daemon = forward::start(&load)?;
-    tell(&daemon)?;
-    Ok(Some(forward::measure_running(&daemon, load.warm_up)?))
+    Ok(Load { config, workers: 1, warm_up: 5_000_000 })
 }
 
 /// Seconds from the first message to the last acknowledgement, to a router that knows none of the routes.
@@ -59,41 +61,14 @@ pub fn memory() -> Result<Option<Measured>> {
 }
 
 /// Replaces all routes of an origin by the million; how long that takes.
-fn tell(daemon: &Daemon) -> Result<Duration> {
-    let batches = batches()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut client = millrace_api::connect(daemon.socket()).await?;
-        let (sender, messages) = tokio::sync::mpsc::channel(16);
-        let start = Instant::now();
-        let feed = async {
-            let origin = RouteOrigin { name: "bgp".to_owned(), distance: 20, vrf: None };
-            let first = [What::Open(origin), What::Begin(ReplaceBegin {})];
-            let all = first.into_iter().chain(batches.into_iter().map(What::Batch));
-            for what in all.chain([What::End(ReplaceEnd {})]) {
-                sender.send(RouteUpdates { what: Some(what) }).await?;
-            }
-            drop(sender);
-            anyhow::Ok(())
-        };
-        let acknowledged = async {
-            let mut replies = client.operate.update_routes(ReceiverStream::new(messages)).await?.into_inner();
-            let (mut taken, mut routes) = (0, 0);
-            while let Some(reply) = replies.message().await? {
-                ensure!(reply.refused == 0, "refused: {:?}", reply.refusals.first());
-                taken += reply.taken as usize;
-                routes = reply.routes;
-            }
-            ensure!((taken, routes) == (ROUTES, ROUTES as u64), "only {taken} routes were taken, {routes} are there");
-            Ok(start.elapsed())
-        };
-        let (fed, time) = tokio::join!(feed, acknowledged);
-        fed.and(time)
-    })
+pub fn tell(daemon: &Daemon) -> Result<Duration> {
+    let told = feed::replace(daemon, batches()?)?;
+    ensure!(told.routes == ROUTES as u64, "only {} routes are there", told.routes);
+    Ok(told.took)
 }
 
 /// The routes, each once, in random order.
-fn batches() -> Result<Vec<RouteBatch>> {
+pub fn batches() -> Result<Vec<RouteBatch>> {
     let mut random = Random(1);
     let mut seen = HashSet::with_capacity(ROUTES);
     let mut batches = Vec::with_capacity(ROUTES / BATCH);
@@ -107,16 +82,15 @@ fn batches() -> Result<Vec<RouteBatch>> {
                     prefixes.push(prefix.to_string());
                 }
             }
-            let gateway = Some(gateway(random.below(GATEWAYS)).to_string());
-            let next_hops = vec![NextHop { gateway, interface: None, weight: 0 }];
-            changes.push(RouteChange { action: RouteAction::Add.into(), next_hops, prefixes, ..RouteChange::default() });
+            changes.push(feed::add(prefixes, &[gateway(random.below(GATEWAYS)).to_string()]));
         }
         batches.push(RouteBatch { changes });
     }
     Ok(batches)
 }
 
-fn gateway(n: u64) -> Ipv4Addr {
+/// The n-th gateway.
+pub fn gateway(n: u64) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 1, 2).to_bits() + n as u32)
 }
 
