@@ -2,6 +2,8 @@
 
 mod resilient;
 
+use std::cmp::Reverse;
+
 /// The most next hops, and buckets, that a load-balance has.
 pub const MAX_BUCKETS: usize = 64;
 
@@ -37,16 +39,14 @@ impl LoadBalance {
         if next_hops.len() > MAX_BUCKETS {
             return Err(LoadBalanceError::TooMany(next_hops.len()));
         }
-        // At most 64 * 65,535; times 64 it still fits.
-        let total: u32 = next_hops.iter().map(|&(_, weight)| u32::from(weight)).sum();
-        if total == 0 {
-            return Err(LoadBalanceError::Empty);
-        }
-        let exact = |size: u32| next_hops.iter().all(|&(_, weight)| (u32::from(weight) * size).is_multiple_of(total));
+        let weights = || next_hops.iter().map(|&(_, weight)| u32::from(weight));
+        let total: u32 = weights().sum();
+        let exact = |size: u32| weights().all(|weight| (weight * size).is_multiple_of(total.max(1)));
         let size = (0..6).map(|log| 1 << log).find(|&size| exact(size)).unwrap_or(MAX_BUCKETS as u32);
+        let counts = share_out(weights(), size, &[0; MAX_BUCKETS]).ok_or(LoadBalanceError::Empty)?;
         let mut balance = Self { mask: size - 1, buckets: [0; MAX_BUCKETS] };
-        for (bucket, adjacency) in balance.buckets.iter_mut().zip(shares(next_hops, total, size)) {
-            *bucket = adjacency;
+        for (bucket, at) in balance.buckets.iter_mut().zip(one_by_one(&counts)) {
+            *bucket = next_hops.get(at).map_or(0, |&(adjacency, _)| adjacency);
         }
         Ok(balance)
     }
@@ -66,18 +66,37 @@ impl LoadBalance {
     }
 }
 
-/// The adjacencies of `size` buckets, by the method of the largest remainder: each next hop gets its share rounded down, and those
-/// who lost most by that get one more.
-fn shares(next_hops: &[(u32, u16)], total: u32, size: u32) -> impl Iterator<Item = u32> {
-    let due = |weight: u16| u32::from(weight) * size;
-    let mut counts: Vec<u32> = next_hops.iter().map(|&(_, weight)| due(weight) / total).collect();
-    let mut by_remainder: Vec<usize> = (0..next_hops.len()).collect();
-    by_remainder.sort_by_key(|&i| std::cmp::Reverse(due(next_hops[i].1) % total));
-    let missing = size - counts.iter().sum::<u32>();
-    for &i in by_remainder.iter().take(missing as usize) {
-        counts[i] += 1;
+/// How many of `size` buckets each next hop is due, by the method of the largest remainder: its share rounded down, and one more for
+/// some, first for those who then keep what they `have`, then for those who lost most by that. None if there are no weights.
+fn share_out(
+    weights: impl Iterator<Item = u32> + Clone,
+    size: u32,
+    have: &[u32; MAX_BUCKETS],
+) -> Option<[u32; MAX_BUCKETS]> {
+    // At most 64 * 65,535; times 64 it still fits.
+    let total: u32 = weights.clone().sum();
+    if total == 0 {
+        return None;
     }
-    next_hops.iter().zip(counts).flat_map(|(&(adjacency, _), count)| std::iter::repeat_n(adjacency, count as usize))
+    let mut due = [0; MAX_BUCKETS];
+    let mut order = Vec::with_capacity(MAX_BUCKETS);
+    let mut missing = size;
+    for (at, ((weight, due), have)) in weights.zip(&mut due).zip(have).enumerate() {
+        let share = weight * size;
+        *due = share / total;
+        missing -= *due;
+        order.push((*have > *due && share > 0, share % total, Reverse(at)));
+    }
+    order.sort_unstable_by(|a, b| b.cmp(a));
+    for &(.., Reverse(at)) in order.iter().take(missing as usize) {
+        due[at] += 1;
+    }
+    Some(due)
+}
+
+/// The next hop of each bucket, one next hop after the other.
+fn one_by_one(counts: &[u32; MAX_BUCKETS]) -> impl Iterator<Item = usize> + '_ {
+    counts.iter().enumerate().flat_map(|(at, &count)| std::iter::repeat_n(at, count as usize))
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Sharing flows out to next hops of which some are down, so that those of the others stay where they are.
 
-use std::cmp::Reverse;
-
-use super::{LoadBalance, LoadBalanceError, MAX_BUCKETS};
+use super::{LoadBalance, LoadBalanceError, MAX_BUCKETS, one_by_one, share_out};
 
 /// Buckets of a load-balance over several next hops.
 const SIZE: u32 = MAX_BUCKETS as u32;
@@ -24,26 +22,19 @@ impl LoadBalance {
         if hops.len() > MAX_BUCKETS {
             return Err(LoadBalanceError::TooMany(hops.len()));
         }
-        let up = |&(_, weight, up): &Hop| if up { u32::from(weight) } else { 0 };
-        let mut due = [0; MAX_BUCKETS];
-        if !share_out(hops, up, &[0; MAX_BUCKETS], &mut due) {
-            return Err(LoadBalanceError::Empty);
-        }
+        let all = hops.iter().map(|&(_, weight, _)| u32::from(weight));
+        let up = hops.iter().map(|&(_, weight, up)| if up { u32::from(weight) } else { 0 });
+        let home = share_out(all, SIZE, &[0; MAX_BUCKETS]).ok_or(LoadBalanceError::Empty)?;
+        let mut due = share_out(up, SIZE, &home).ok_or(LoadBalanceError::Empty)?;
         if let [(adjacency, ..)] = hops {
             let mut buckets = [0; MAX_BUCKETS];
             buckets[0] = *adjacency;
             return Ok(Self { mask: 0, buckets });
         }
-        let mut home = [0; MAX_BUCKETS];
-        share_out(hops, |&(_, weight, _)| weight.into(), &[0; MAX_BUCKETS], &mut home);
-        share_out(hops, up, &home, &mut due);
-
-        let mut layout = home.iter().zip(0_u32..).flat_map(|(&count, hop)| std::iter::repeat_n(hop, count as usize));
-        let homes: [u32; MAX_BUCKETS] = std::array::from_fn(|_| layout.next().unwrap_or(0));
         let mut buckets = [0; MAX_BUCKETS];
         let mut free = Vec::with_capacity(MAX_BUCKETS);
-        for (bucket, &hop) in homes.iter().enumerate() {
-            match (due.get_mut(hop as usize), hops.get(hop as usize)) {
+        for (bucket, hop) in one_by_one(&home).enumerate() {
+            match (due.get_mut(hop), hops.get(hop)) {
                 (Some(due @ 1..), Some((adjacency, ..))) => {
                     *due -= 1;
                     buckets[bucket] = *adjacency;
@@ -61,34 +52,6 @@ impl LoadBalance {
         }
         Ok(Self { mask: SIZE - 1, buckets })
     }
-}
-
-/// How many of 64 buckets each next hop is due: its share rounded down, and one more for some, first for those who then keep what
-/// they `have`, then for those who lost most by that. False if there are no weights.
-fn share_out(
-    hops: &[Hop],
-    weight: impl Fn(&Hop) -> u32,
-    have: &[u32; MAX_BUCKETS],
-    due: &mut [u32; MAX_BUCKETS],
-) -> bool {
-    // At most 64 * 65,535; times 64 it still fits.
-    let total: u32 = hops.iter().map(&weight).sum();
-    if total == 0 {
-        return false;
-    }
-    let mut order: Vec<(bool, u32, Reverse<usize>)> = Vec::with_capacity(hops.len());
-    let mut missing = SIZE;
-    for (at, ((hop, due), have)) in hops.iter().zip(due.iter_mut()).zip(have).enumerate() {
-        let share = weight(hop) * SIZE;
-        *due = share / total;
-        missing -= *due;
-        order.push((*have > *due && share > 0, share % total, Reverse(at)));
-    }
-    order.sort_unstable_by(|a, b| b.cmp(a));
-    for &(.., Reverse(at)) in order.iter().take(missing as usize) {
-        due[at] += 1;
-    }
-    true
 }
 
 /// A number that says how much a bucket likes a next hop: always the same, and for each bucket another order (rendezvous hashing).
