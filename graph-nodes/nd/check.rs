@@ -44,6 +44,18 @@ pub enum Message {
     Redirect,
 }
 
+impl Message {
+    /// The MAC address that it tells.
+    pub const fn mac(&self) -> Option<MacAddr> {
+        match self {
+            Message::Solicitation { mac, .. }
+            | Message::Advertisement { mac, .. }
+            | Message::RouterSolicitation { mac } => *mac,
+            Message::RouterAdvertisement | Message::Redirect => None,
+        }
+    }
+}
+
 /// The message of a packet, whose current header is that of IPv6, or what is wrong with it.
 pub fn check(packet: &Packet<'_>) -> Result<Checked, Count> {
     let data = packet.data();

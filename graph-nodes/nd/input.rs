@@ -132,8 +132,10 @@ impl Node for NdInput {
             return cx.drop(Count::NoInterface);
         };
         let frame_source = frame::source(packet);
-        // What the router sent itself, or a frame of its own that a switch sent back, as those to groups may be.
-        let Some(station) = frame_source.filter(|s| *s != interface.mac && packet.meta.marks & marks::OWN == 0) else {
+        // What the router sent itself, or a frame of its own that a switch sent back, as those to groups may be. Nobody else has its
+        // MAC address.
+        let ours = packet.meta.marks & marks::OWN != 0 || message.mac() == Some(interface.mac);
+        let Some(station) = frame_source.filter(|source| *source != interface.mac && !ours) else {
             return cx.drop(Count::Loop);
         };
         match message {

@@ -255,6 +255,14 @@ fn our_own_come_back() {
         assert_eq!(fate(&outcome), ("drop", &[("our own packet came back", 1)][..]));
         assert_eq!(t.heard(), []);
     }
+    // Somebody says to have our MAC address, which would have us send to ourselves.
+    let mut t = test();
+    for packet in
+        [asks_with(&link_layer(1, LAN_MAC)), advertisement(HOST6, LAN_IP6, HOST6, 0x60, &link_layer(2, LAN_MAC))]
+    {
+        assert_eq!(fate(&t.run(&packet)), ("drop", &[("our own packet came back", 1)][..]));
+        assert_eq!(t.heard(), []);
+    }
 }
 
 #[test]

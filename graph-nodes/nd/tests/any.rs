@@ -24,7 +24,7 @@ fn deserves_an_answer(packet: &[u8]) -> bool {
         };
         if body[at] <= 2 && body[at] > 0 && *eights == 1 {
             let mac = &body[at + 2..at + 8];
-            if mac[0] & 1 == 1 || mac.iter().all(|b| *b == 0) {
+            if mac[0] & 1 == 1 || mac.iter().all(|b| *b == 0) || body[at] == 1 && mac == LAN_MAC.0 {
                 return false;
             }
             has_mac |= body[at] == 1;
