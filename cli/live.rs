@@ -1,7 +1,7 @@
 //! Live names from the daemon, for completion and `?`. When the daemon can't be reached there are simply none.
 use millrace_api::v1::{
     GetGraphRequest, ListHistoryRequest, ListInterfacesRequest, ListNat44MappingsRequest, ListNeighborsRequest,
-    ListRoutesRequest, ListVrfsRequest, Nat44Mapping,
+    ListRoutesRequest, ListVrfsRequest, Nat44Mapping, Neighbor,
 };
 
 use crate::grammar::Kind;
@@ -42,6 +42,15 @@ fn ask(link: &Link, kind: Kind) -> Option<Vec<String>> {
         Kind::Neighbor => link.names(|mut client| async move {
             let reply = client.show.list_neighbors(ListNeighborsRequest { interface: None }).await?.into_inner();
             Ok(reply.neighbors.into_iter().map(|neighbor| neighbor.address).collect())
+        }),
+        Kind::Target => link.names(|mut client| async move {
+            let reply = client.show.list_neighbors(ListNeighborsRequest { interface: None }).await?.into_inner();
+            // Link-local addresses are the same on every link.
+            let target = |neighbor: Neighbor| match neighbor.address.starts_with("fe80:") {
+                true => format!("{}%{}", neighbor.address, neighbor.interface),
+                false => neighbor.address,
+            };
+            Ok(reply.neighbors.into_iter().map(target).collect())
         }),
         Kind::Prefix | Kind::Destination(_) => link.names(|mut client| async move {
             let family = if let Kind::Destination(family) = kind { family } else { "" };

@@ -14,7 +14,7 @@ const SIZE: u32 = 56;
 pub const COMMANDS: &[Command] = &[Command {
     path: &["ping"],
     args: &[
-        value("ADDRESS", Kind::Neighbor, "whom to ask"),
+        value("ADDRESS", Kind::Target, "whom to ask, on a link as fe80::1%INTERFACE"),
         Arg::Option(keyword("count", "N", Kind::Number(1, 1_000_000), "how many requests; 5 unless given")),
         Arg::Option(keyword("source", "ADDRESS", Kind::Address, "the router's address to send from")),
         Arg::Option(keyword("vrf", "VRF", Kind::Vrf, "the VRF to look up")),

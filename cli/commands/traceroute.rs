@@ -11,7 +11,7 @@ const MAX_HOPS: u32 = 30;
 pub const COMMANDS: &[Command] = &[Command {
     path: &["traceroute"],
     args: &[
-        value("ADDRESS", Kind::Address, "where to"),
+        value("ADDRESS", Kind::Target, "where to"),
         Arg::Option(keyword("source", "ADDRESS", Kind::Address, "the router's address to send from")),
         Arg::Option(keyword("vrf", "VRF", Kind::Vrf, "the VRF to look up")),
     ],

@@ -24,6 +24,8 @@ pub enum Kind {
     Address,
     /// The IP address of a neighbour that is there, or any other.
     Neighbor,
+    /// An IP address to speak to; of one that is the same on every link, with the interface: fe80::1%lan (RFC 4007 section 11).
+    Target,
     /// IP addresses with commas between them.
     Addresses,
     /// An IP address with its prefix length, for an interface.
@@ -63,6 +65,10 @@ impl Kind {
             Kind::Address | Kind::Neighbor if text.parse::<IpAddr>().is_err() => {
                 wrong("an address, such as 192.0.2.1 or 2001:db8::1")
             }
+            Kind::Target => match text.split_once('%') {
+                Some((address, interface)) if !interface.is_empty() => Kind::Address.check(address),
+                _ => Kind::Address.check(text),
+            },
             Kind::Addresses => text.split(',').try_for_each(|address| Kind::Address.check(address)),
             Kind::InterfaceAddress if !is_prefix(text) => {
                 wrong("an address with its prefix length, such as 192.0.2.1/24 or 2001:db8::1/64")
@@ -125,6 +131,8 @@ mod tests {
             (Kind::Suggest(&["tap"]), "af-xdp"),
             (Kind::Number(1, 9), "9"),
             (Kind::Address, "2001:db8::1"),
+            (Kind::Target, "192.0.2.1"),
+            (Kind::Target, "fe80::1%lan"),
             (Kind::Addresses, "192.0.2.1,192.0.2.2"),
             (Kind::InterfaceAddress, "192.0.2.1/24"),
             (Kind::Prefix, "2001:db8::/128"),
@@ -142,6 +150,9 @@ mod tests {
             (Kind::Number(1, 9), "-1"),
             (Kind::Revision, "last"),
             (Kind::Address, "192.0.2.256"),
+            (Kind::Address, "fe80::1%lan"),
+            (Kind::Target, "fe80::1%"),
+            (Kind::Target, "lan%fe80::1"),
             (Kind::Addresses, "192.0.2.1,"),
             (Kind::InterfaceAddress, "192.0.2.1"),
             (Kind::InterfaceAddresses, "192.0.2.1/24,192.0.2.1"),
