@@ -33,7 +33,7 @@ pub enum Route {
     NextVrf(Name),
     /// They are dropped without a word.
     Blackhole,
-    /// They are dropped; the sender gets ICMP host unreachable (type 3 code 1; ICMPv6 type 1 code 0).
+    /// They are dropped; the sender gets ICMP host unreachable (type 3 code 1; ICMPv6 type 1 code 3).
     Unreachable,
     /// They are dropped; the sender gets ICMP administratively prohibited (type 3 code 13; ICMPv6 type 1 code 1).
     Prohibit,

@@ -46,6 +46,7 @@ use millrace_wire::MacAddr;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Bound;
 use tokio::sync::broadcast;
 use vrf::{Split, Vrf};
 use watch::Watchers;
@@ -180,7 +181,15 @@ impl Routes {
     /// Takes away a table, in which only its own routes and those of routing daemons are left. Routes of other tables that lead to
     /// it lead nowhere from now on.
     pub fn remove_table(&mut self, number: u32) {
+        let shown: Vec<IpNet> = match self.watchers.is_idle() {
+            true => Vec::new(),
+            false => {
+                let all = self.list(number, Bound::Unbounded);
+                all.filter(|(_, shown)| !shown.path.is_end()).map(|(prefix, _)| prefix).collect()
+            }
+        };
         let Some(mut vrf) = self.vrfs.remove(&number) else { return };
+        shown.into_iter().for_each(|prefix| self.watchers.tell(number, prefix));
         let Routes { adjacencies, balances, .. } = self;
         vrf.groups.clear(&mut groups::Plane { adjacencies, balances });
         self.table_changed(number, false);

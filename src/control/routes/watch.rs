@@ -27,7 +27,6 @@ impl Watchers {
     }
 
     /// Whether nobody watches, as far as is known.
-    #[cfg(test)]
     pub fn is_idle(&self) -> bool {
         self.0.is_none()
     }

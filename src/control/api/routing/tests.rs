@@ -3,7 +3,7 @@
 use super::*;
 use crate::control::Shared;
 use crate::control::routes::{Origin, Source};
-use crate::control::tests::start;
+use crate::control::tests::{config, start};
 use millrace_api::v1::route_news::What;
 use millrace_api::v1::{GetRouteSummaryRequest, ResolveRouteRequest, ResolveStep, RouteNews, WatchRoutesRequest};
 use tokio::sync::mpsc;
@@ -229,6 +229,24 @@ async fn who_watches_too_slowly_is_told_and_gets_a_new_listing() {
     set(&router, "10.1.0.0/16", Path::Blackhole);
     let What::Changed(changed) = news(&mut from).await else { panic!("no changes") };
     assert_eq!(changed.changes[0].prefix, "10.1.0.0/16");
+}
+
+#[tokio::test]
+async fn routes_go_with_their_vrf() {
+    let router = Shared::new(start(CONFIG));
+    let mut from = watch(&router, WatchRoutesRequest { vrf: Some("blue".into()), ..Default::default() });
+    let without = |vrf: &str| {
+        config(&format!("interfaces: {{lo0: {{driver: loopback, addresses: [10.255.0.1/32]}}}}\nvrfs: {{{vrf}}}"))
+    };
+    router.lock().commit(without(""), "apply").unwrap();
+    let mut gone = Vec::new();
+    while gone.len() < 2 {
+        let What::Changed(changed) = news(&mut from).await else { panic!("no changes") };
+        assert!(changed.changes.iter().all(|change| change.vrf == "blue" && change.route.is_none()));
+        gone.extend(changed.changes.into_iter().map(|change| change.prefix));
+    }
+    gone.sort();
+    assert_eq!(gone, ["10.255.0.1/32", "10.8.0.0/17"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! is told and nothing is told twice that has not changed meanwhile. A watcher who falls too far behind is told so, and
 //! everything is listed for it again: it takes what it has for gone when the listing ends.
 
-use super::{BATCH, Listing, Scope, message, read, vrf_name};
+use super::{BATCH, Listing, Scope, message, read};
 use crate::control::api::Sender;
 use crate::control::routes::Changed;
 use crate::control::{Router, Shared};
@@ -79,8 +79,13 @@ impl Watch {
         if let Some(missed) = missed {
             return self.begin_again(router, to, missed).await;
         }
+        let count = batch.len() as u64;
         let changes = self.look(&router.lock(), batch);
-        if changes.is_empty() { Ok(()) } else { tell(to, What::Changed(RouteChanges { changes })).await }
+        match changes {
+            None => self.begin_again(router, to, count).await,
+            Some(changes) if changes.is_empty() => Ok(()),
+            Some(changes) => tell(to, What::Changed(RouteChanges { changes })).await,
+        }
     }
 
     /// Says that changes are lost, and lists everything.
@@ -113,15 +118,18 @@ impl Watch {
         tell(to, What::End(ListingEnd { routes: count })).await
     }
 
-    /// What leads to the prefixes that changed, each once, in the order of their first change.
-    fn look(&mut self, router: &Router, batch: Vec<Changed>) -> Vec<ChangedRoute> {
+    /// What leads to the prefixes that changed, each once, in the order of their first change. `None` if the number of a table means
+    /// another VRF now: whose changes these are isn't known any more.
+    fn look(&mut self, router: &Router, batch: Vec<Changed>) -> Option<Vec<ChangedRoute>> {
+        let another = |(name, table): (&Name, &u32)| self.names.get(table).is_some_and(|before| before != name);
+        let (reused, mut changes) = (router.vrfs.iter().any(another), Vec::new());
+        self.learn_names(router);
+        if reused {
+            return None;
+        }
         let mut seen = HashSet::new();
         let batch = batch.into_iter().filter(|changed| seen.insert((changed.table, changed.prefix)));
-        let mut changes = Vec::new();
         for Changed { table, prefix } in batch {
-            if vrf_name(router, table) != self.names.get(&table) {
-                self.learn_names(router);
-            }
             let Some(vrf) = self.names.get(&table) else { continue };
             if !self.asks_for(vrf, prefix) {
                 continue;
@@ -133,7 +141,7 @@ impl Watch {
             let route = shown.map(|shown| message(router, vrf, table, prefix, &shown));
             changes.push(ChangedRoute { prefix: prefix.to_string(), vrf: vrf.to_string(), route });
         }
-        changes
+        Some(changes)
     }
 
     fn asks_for(&self, vrf: &Name, prefix: IpNet) -> bool {
@@ -154,4 +162,23 @@ impl Watch {
 
 async fn tell(to: &Sender<RouteNews>, what: What) -> Result<(), Gone> {
     to.send(Ok(RouteNews { what: Some(what) })).await.map_err(|_| Gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::tests::start;
+
+    /// Numbers of tables are used again some time after their VRF is gone.
+    #[test]
+    fn whose_changes_these_were_is_not_guessed() {
+        let mut router = start("vrfs: {green: {}}");
+        let green = router.vrfs["green"];
+        let mut watch = Watch::start(&mut router, WatchRoutesRequest::default()).unwrap();
+        let changes = || vec![Changed { table: green, prefix: "10.0.0.0/8".parse().unwrap() }];
+        assert_eq!(watch.look(&router, changes()).unwrap()[0].vrf, "green");
+        watch.names.insert(green, "red".parse().unwrap());
+        assert!(watch.look(&router, changes()).is_none());
+        assert!(watch.look(&router, changes()).is_some(), "after a new listing it goes on");
+    }
 }
