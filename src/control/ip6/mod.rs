@@ -14,6 +14,8 @@ pub mod dad;
 pub mod listener;
 pub mod packets;
 pub mod random;
+#[cfg(test)]
+mod tests;
 
 use super::Router;
 use super::events::Severity;
