@@ -70,7 +70,7 @@ fn set<const N: usize>(all: [&str; N]) -> BTreeSet<String> {
 #[test]
 fn what_comes_with_a_configuration() {
     let mut router = start(&format!("{INTERFACES}{POOL}"));
-    assert_eq!(features(&router, "wan"), ["ip4-unicast: nat44-out2in", "ip4-output: nat44-in2out"]);
+    assert_eq!(features(&router, "wan"), ["ip4-output: nat44-in2out", "ip4-unicast: nat44-out2in"]);
     for inside in ["lan", "blue"] {
         assert_eq!(features(&router, inside), ["ip4-output: nat44-inside-guard", "ip4-local: nat44-hairpin"]);
     }
@@ -139,7 +139,7 @@ fn addresses_of_interfaces_are_followed() {
     assert_eq!(routes(&router), set(["default 203.0.113.2/32"]), "for hosts that reach each other by it");
     let other = INTERFACES.replace("wan: {driver: generator,", "wan: {driver: loopback,");
     router.commit(with(&other, INTERFACE), "edit").unwrap();
-    assert_eq!(features(&router, "wan"), ["ip4-unicast: nat44-out2in", "ip4-output: nat44-in2out"]);
+    assert_eq!(features(&router, "wan"), ["ip4-output: nat44-in2out", "ip4-unicast: nat44-out2in"]);
     assert_eq!(router.nat44.applied.spec.outside[0].interface, router.interfaces.index("wan").unwrap());
 }
 
