@@ -1,7 +1,8 @@
 //! The two usual surroundings with both families: what [`Hosts`](crate::Hosts) and [`Wires`] are, and IPv6 beside it.
+//! `MILLRACE_TEST_WORKERS` says how many workers the router has, if its configuration doesn't.
 
 use crate::frames6::{self, Ip6};
-use crate::two::{End, LAN, WAN, Wires};
+use crate::two::{End, LAN, WAN, Wires, with_workers};
 use crate::{Host, Hosts, Lab, Router, Wire, eventually};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -60,7 +61,7 @@ neighbors:
     /// returns, the router has found that its addresses are nobody else's, and uses them.
     #[track_caller]
     pub fn dual_with(config: &str) -> Wires {
-        let net = Wires::with(config);
+        let net = Wires::with(&with_workers(config));
         net.await_addresses();
         net
     }
@@ -118,7 +119,7 @@ interfaces:
     #[track_caller]
     pub fn with(config: &str) -> DualHosts {
         let (lab, lan, wan) = DualHosts::lab();
-        let router = lab.start(config);
+        let router = lab.start(&with_workers(config));
         for (host, gateway) in [(&lan, "2001:db8:1::1"), (&wan, "2001:db8:2::1")] {
             eventually("the host reaches its router", || host.reaches(gateway).then_some(()));
         }

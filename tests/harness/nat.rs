@@ -2,7 +2,7 @@
 
 use crate::frames::{self, Icmp, Ip};
 use crate::l4::Packet;
-use crate::two::End;
+use crate::two::{End, with_workers};
 use crate::{LAN, Router, Seen, WAN, Wire, Wires, eventually};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -237,12 +237,6 @@ impl Seen {
     pub fn wan_packets(&self) -> Vec<Packet> {
         self.wan.iter().filter_map(|frame| Packet::of(frame)).collect()
     }
-}
-
-/// The configuration with as many workers as the environment asks for.
-fn with_workers(config: &str) -> String {
-    let workers = std::env::var("MILLRACE_TEST_WORKERS").ok().filter(|_| !config.contains("workers:"));
-    workers.map(|count| format!("workers: {{count: {count}}}\n")).unwrap_or_default() + config
 }
 
 /// The first packet among frames, without its link header.

@@ -118,6 +118,12 @@ fn await_announcements(wire: &Wire, mut awaited: Vec<(Option<u16>, Ip)>) {
     wire.expect("announcement of every address", all);
 }
 
+/// The configuration with as many workers as the environment asks for.
+pub(crate) fn with_workers(config: &str) -> String {
+    let workers = std::env::var("MILLRACE_TEST_WORKERS").ok().filter(|_| !config.contains("workers:"));
+    workers.map(|count| format!("workers: {{count: {count}}}\n")).unwrap_or_default() + config
+}
+
 /// What came out of the router on both sides.
 #[derive(Default, Debug)]
 pub struct Seen {
