@@ -60,8 +60,7 @@ impl Nat {
     /// Replaces the whole configuration while it runs.
     #[track_caller]
     pub fn apply_config(&self, config: &str) {
-        let file = self.router().files().write("next.yaml", with_workers(config));
-        self.router().run(&format!("config apply {}", file.display()));
+        self.net.apply(config);
     }
 
     /// Replaces the configuration file, and tells the daemon to read it again.

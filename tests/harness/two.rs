@@ -164,6 +164,13 @@ neighbors:
         Wires { router, lan, wan, lab }
     }
 
+    /// Replaces the whole configuration while it runs.
+    #[track_caller]
+    pub fn apply(&self, config: &str) {
+        let file = self.router.files().write("next.yaml", with_workers(config));
+        self.router.run(&format!("config apply {}", file.display()));
+    }
+
     /// Sends frames into the lan and returns all that came of them, on both sides.
     ///
     /// Instead of waiting for a silence, it sends something after them that the router must answer or forward, twice,

@@ -2,7 +2,7 @@
 
 use harness::frames6::{self, ALL_NODES, Icmp6, Ip6, UNSPECIFIED, ip6, traffic};
 use harness::nd::{NA, NS, Nd, OVERRIDE, ROUTER};
-use harness::{LAN6, Wire, Wires, eventually, frames};
+use harness::{LAN6, Lab, Router, Wire, Wires, eventually, frames};
 use std::time::{Duration, Instant};
 
 /// The command that gives the lan its address.
@@ -127,6 +127,77 @@ fn addresses_come_and_go() {
     net.router.run("address remove 2001:db8:1::2/64 interface lan");
     assert!(!used());
     assert_eq!(traffic(&net.pass(&[echo(1, LAN6.router_ip)]).lan).len(), 1, "the other one stays");
+}
+
+/// With the last address the link-local one goes, too; an interface takes part in IPv6 or it doesn't.
+#[test]
+fn the_last_address_takes_the_link_local_one_with_it() {
+    let net = Wires::dual("");
+    let local = LAN6.router_link_local();
+    let answered = || {
+        let seen = net.pass(&[Nd::solicitation(station(), local).frame()]).lan;
+        seen.iter().any(|frame| Nd::of_kind(NA, frame).is_some_and(|told| told.ip.1 == station().1))
+    };
+    assert!(answered());
+    net.router.run("neighbor remove 2001:db8:1::10 interface lan");
+    net.router.run("address remove 2001:db8:1::1/64 interface lan");
+    assert!(!answered());
+    let row = net.router.interface("lan").expect("lan");
+    assert!(!row["addresses"].to_string().contains("fe80::"), "{row}");
+}
+
+/// RFC 4291 appendix A, RFC 4861 7.2.6: with another hardware address come another link-local address and the news of it.
+#[test]
+fn another_hardware_address() {
+    let net = Wires::dual("");
+    let mac = [2, 0xfe, 0, 0, 0, 0x77];
+    net.router.run("interface set lan mac 02:fe:00:00:00:77");
+    let mut awaited = vec![frames6::link_local(mac), LAN6.router_ip];
+    net.lan.expect("announcements", |frame| {
+        let told = Nd::of_kind(NA, frame).filter(|told| told.ip.1 == ALL_NODES && told.link.1 == mac)?;
+        assert_eq!(told.option(2), Some(&mac[..]));
+        awaited.retain(|address| *address != told.target());
+        awaited.is_empty().then_some(())
+    });
+    for own in [frames6::link_local(mac), LAN6.router_ip] {
+        net.lan.send(&Nd::solicitation(station(), own).frame());
+        let told =
+            net.lan.expect("an answer", |frame| Nd::of_kind(NA, frame).filter(|told| told.ip == (own, station().1)));
+        assert_eq!((told.link.1, told.option(2)), (mac, Some(&mac[..])));
+    }
+    // Nobody answers for the old one any more.
+    net.lan.send(&Nd::solicitation(station(), LAN6.router_link_local()).frame());
+    net.lan.send(&Nd::solicitation(station(), LAN6.router_ip).frame());
+    let told = net.lan.expect("an answer", |frame| Nd::of_kind(NA, frame).filter(|told| told.ip.1 == station().1));
+    assert_eq!(told.target(), LAN6.router_ip);
+}
+
+/// Two routers that were given the same address: the second finds out, and leaves it to the first.
+#[test]
+fn two_routers_with_one_address() {
+    let (first, second) = (Lab::new(), Lab::new());
+    first.router.cable("lan", &second.router, "lan");
+    let config = |mac| {
+        format!(
+            "interfaces: {{lan: {{driver: af-packet, device: lan, mac: '{mac}', addresses: ['2001:db8:1::1/64']}}}}"
+        )
+    };
+    let one = first.start(&config("02:fe:00:00:00:41"));
+    let told = |router: &Router| router.run("show events").contains("another station");
+    eventually("the first has its address", || (one.ctl("ping 2001:db8:1::1 count 1").code == 0).then_some(()));
+    let two = second.start(&config("02:fe:00:00:00:42"));
+    eventually("the second finds out", || told(&two).then_some(()));
+    // The first goes on: RFC 4862 5.4.3 lets who only tries for an address give way.
+    one.run("ping 2001:db8:1::1 count 1");
+    two.ctl("ping 2001:db8:1::1 count 1").code(1);
+}
+
+/// RFC 8200 section 5: a link of IPv6 carries 1280 bytes at least.
+#[test]
+fn no_ip6_on_small_links() {
+    let net = Wires::dual("");
+    assert!(net.router.ctl("interface set lan mtu 1279").code(1).stderr.contains("1280"));
+    net.router.run("interface set lan mtu 1280");
 }
 
 /// RFC 4291 2.6.1: the subnet's router anycast address is the router's, too.

@@ -168,8 +168,7 @@ fn the_last_one_has_no_lifetime() {
         net.lan.expect("a last advertisement", |frame| Nd::of_kind(RA, frame).filter(|told| lifetime(told) == 0))
     };
     // Switched off by the operator.
-    let off = net.router.files().write("off.yaml", Wires::DUAL);
-    net.router.run(&format!("config apply {}", off.display()));
+    net.apply(Wires::DUAL);
     assert_eq!(last(&net).ip, (LAN6.router_link_local(), ALL_NODES));
     // From now on nobody is answered.
     net.lan.send(&Nd::router_solicitation(station()).frame());
@@ -177,8 +176,7 @@ fn the_last_one_has_no_lifetime() {
     net.lan.find::<()>(Duration::from_millis(700), &mut seen, |_| None);
     assert!(harness::nd::all(RA, &seen).is_empty());
     // On again, and the daemon ends.
-    let on = net.router.files().write("on.yaml", config("{}"));
-    net.router.run(&format!("config apply {}", on.display()));
+    net.apply(&config("{}"));
     eventually("advertised again", || (lifetime(&solicited(&net)) == 1800).then_some(()));
     net.router.settle();
     net.router.end(SIGTERM).code(0);

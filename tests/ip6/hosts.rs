@@ -41,6 +41,9 @@ fn the_link_local_address() {
         let address = std::net::Ipv6Addr::from(harness::frames6::link_local(harness::frames::mac(&mac)));
         host.ping(&format!("{address}%eth0"));
         host.run(&format!("ping -n -c 1 -W 2 -s 3000 {address}%eth0")).ok();
+        // Who asks all routers hears of it, too (RFC 4443 4.2).
+        let said = host.run("ping -n -c 1 -W 2 ff02::2%eth0").ok();
+        assert!(said.contains(&format!("from {address}%eth0")), "{said}");
     }
 }
 
