@@ -20,21 +20,28 @@ const EVENTS_AT_ONCE: usize = 1024;
 impl Router {
     /// Takes in what the packet path heard and wants.
     pub(super) fn collect_neighbors(&mut self, now: Instant) {
-        for _ in 0..EVENTS_AT_ONCE {
-            let Some(event) = self.neighbor_events.pop() else { return };
-            self.neighbor_event(event, now);
+        let mut actions = Vec::new();
+        let mut left = EVENTS_AT_ONCE;
+        while left > 0
+            && let Some(event) = self.neighbor_events.pop()
+        {
+            actions.extend(self.neighbor_event(event, now));
+            left -= 1;
         }
-        self.control.wake();
+        self.act(actions);
+        if left == 0 {
+            self.control.wake();
+        }
     }
 
-    fn neighbor_event(&mut self, event: NeighborEvent, now: Instant) {
+    fn neighbor_event(&mut self, event: NeighborEvent, now: Instant) -> Vec<Action> {
         // Interfaces may have gone away meanwhile.
         let is_up = |interface: u32| self.interfaces.is_up(interface);
-        let actions = match event {
+        match event {
             NeighborEvent::Wanted { interface, address } if is_up(interface) => {
                 // Whether an address is our own will be known in a moment.
                 match self.is_undecided(interface, address) {
-                    true => return,
+                    true => Vec::new(),
                     false => self.neighbors.wanted((interface, address), now),
                 }
             }
@@ -42,23 +49,26 @@ impl Router {
                 self.neighbors.heard((interface, address), mac, kind, now)
             }
             NeighborEvent::Used { interface, address } => self.neighbors.used((interface, address), now),
-            NeighborEvent::Duplicate { interface, address } => return self.duplicate(interface, address, now),
+            NeighborEvent::Duplicate { interface, address } => {
+                self.duplicate(interface, address, now);
+                Vec::new()
+            }
             NeighborEvent::RouterSolicited { interface, from, mac } if is_up(interface) => {
                 self.ip6.advertisers.solicited(interface, now);
                 match mac {
                     Some(mac) if !from.is_unspecified() => {
                         self.neighbors.heard((interface, from.into()), mac, HeardKind::Request, now)
                     }
-                    _ => return,
+                    _ => Vec::new(),
                 }
             }
             NeighborEvent::ListenerQueried { interface, group, max_delay_ms } => {
                 let longest = Duration::from_millis(max_delay_ms.into());
-                return self.ip6.listeners.queried(interface, group, longest, now);
+                self.ip6.listeners.queried(interface, group, longest, now);
+                Vec::new()
             }
-            _ => return,
-        };
-        self.act(actions);
+            _ => Vec::new(),
+        }
     }
 
     fn is_undecided(&self, interface: u32, address: IpAddr) -> bool {
@@ -109,6 +119,7 @@ impl Router {
             }
         }
         if changed {
+            self.routes.publish_link_locals();
             self.engine.tables_changed();
         }
         // The loop has to look at the timers again.

@@ -46,7 +46,9 @@ fn addresses_that_nobody_else_can_have_are_used_at_once() {
         assert!(groups.contains(&group), "{group}");
     }
     // RFC 4291 section 2.6.1 and RFC 6164: the subnet-router anycast address is the router's, too; not between two routers.
-    for (to, local) in [("2001:db8:1::1", true), ("2001:db8:1::", true), ("2001:db8:2::1", true), ("2001:db8:2::", false)] {
+    for (to, local) in
+        [("2001:db8:1::1", true), ("2001:db8:1::", true), ("2001:db8:2::1", true), ("2001:db8:2::", false)]
+    {
         assert_eq!(is_local(&router, to), local, "{to}");
     }
     assert_eq!(published(&router, "ge1").0, [address("fe80::ff:fe00:2")], "who advertises speaks IPv6");

@@ -58,6 +58,10 @@ pub struct Adjacencies {
     links: BTreeMap<u32, (Link, u32)>,
     neighbors: BTreeMap<(u32, IpAddr), Neighbor>,
     slots: usize,
+    /// Interfaces whose link-local neighbours are others than the packet path finds.
+    unpublished: BTreeSet<u32>,
+    /// Indices that it still finds there, to be given back.
+    released: Vec<u32>,
     /// The tables that packets can be looked up in.
     tables: BTreeSet<u32>,
 }
@@ -79,6 +83,8 @@ impl Adjacencies {
             links: BTreeMap::new(),
             neighbors: BTreeMap::new(),
             slots: 0,
+            unpublished: BTreeSet::new(),
+            released: Vec::new(),
             tables: BTreeSet::new(),
         };
         fixed.into_iter().for_each(|(index, kind)| new.publish(index, Adjacency::new(kind)));
@@ -113,6 +119,7 @@ impl Adjacencies {
         if let Some((_, index)) = self.links.remove(&interface) {
             self.forwarding.gleans6.clear(&domain(), interface);
             self.forwarding.link_locals.clear(&domain(), interface);
+            self.unpublished.remove(&interface);
             self.indices.release(index);
         }
         let gone: Vec<_> = self.neighbors.range(of(interface)).map(|(key, _)| *key).collect();
@@ -169,7 +176,11 @@ impl Adjacencies {
         if neighbor.users == 0
             && let Some(neighbor) = self.neighbors.remove(&(interface, address))
         {
-            self.indices.release(neighbor.index);
+            // Nobody else may have an index that the packet path still finds.
+            match is_link_local(address) && self.unpublished.contains(&interface) {
+                true => self.released.push(neighbor.index),
+                false => self.indices.release(neighbor.index),
+            }
         }
     }
 
@@ -196,12 +207,20 @@ impl Adjacencies {
             self.publish_neighbor(interface, link, address, neighbor);
         }
         if known.0 != known.1 && is_link_local(address) {
-            self.publish_link_locals(interface);
+            self.unpublished.insert(interface);
         }
     }
 
-    /// Lets the packet path find the known neighbours of an interface that no route leads to: O(those).
-    fn publish_link_locals(&self, interface: u32) {
+    /// Lets the packet path find the known neighbours that no route leads to: O(those), so once after many of them changed. Whoever
+    /// makes new ones up as fast as the line goes makes work in proportion to the messages, and garbage in proportion to the calls.
+    pub fn publish_link_locals(&mut self) {
+        for interface in std::mem::take(&mut self.unpublished) {
+            self.publish_link_locals_of(interface);
+        }
+        self.released.drain(..).for_each(|index| self.indices.release(index));
+    }
+
+    fn publish_link_locals_of(&self, interface: u32) {
         let all = self.neighbors.range((interface, LINK_LOCALS.0.into())..=(interface, LINK_LOCALS.1.into()));
         let known = all.filter(|(_, neighbor)| neighbor.mac.is_some()).filter_map(|((_, address), neighbor)| {
             let IpAddr::V6(address) = address else { return None };

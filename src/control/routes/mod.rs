@@ -346,6 +346,12 @@ impl Routes {
         done
     }
 
+    /// Lets the packet path find link-local neighbours as they are now, after any number of them became known or unknown. Others it
+    /// finds at once.
+    pub fn publish_link_locals(&mut self) {
+        self.adjacencies.publish_link_locals();
+    }
+
     /// A neighbour's MAC address is no longer known.
     pub fn neighbor_unknown(&mut self, table: u32, interface: u32, address: IpAddr) {
         if self.adjacencies.is_known(interface, address) {

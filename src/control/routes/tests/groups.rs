@@ -248,6 +248,7 @@ fn link_local_neighbours() {
     for (interface, mac) in macs {
         routes.neighbor_known(0, interface, ip(gateway), mac).unwrap();
     }
+    routes.publish_link_locals();
     let mut to: Vec<_> = buckets(&routes, prefix.addr()).iter().map(|a| (a.interface, a.header()[5])).collect();
     to.sort_unstable();
     to.dedup();
@@ -267,8 +268,21 @@ fn link_local_neighbours() {
     routes.neighbor_stale(LAN, ip(gateway), true);
     assert_eq!(found(&routes, LAN, gateway), Some((AdjacencyKind::Stale, Some(9))));
     routes.neighbor_unknown(0, LAN, ip(gateway));
+    routes.publish_link_locals();
     assert_eq!(found(&routes, LAN, gateway), Some((AdjacencyKind::Glean, None)));
     assert!(routes.adjacencies().is_next_hop(LAN, ip(gateway)));
+    // What is found until then is not another's: its adjacency is not given away before.
+    routes.neighbor_known(0, LAN, ip("fe80::b"), macs[0].1).unwrap();
+    routes.publish_link_locals();
+    routes.neighbor_unknown(0, LAN, ip("fe80::b"));
+    for n in 1..=100 {
+        routes.neighbor_known(0, LAN, ip(&format!("fe80::1:{n}")), macs[1].1).unwrap();
+        let _ = domain().collect();
+    }
+    assert_eq!(found(&routes, LAN, "fe80::b"), Some((AdjacencyKind::Arp, None)));
+    routes.publish_link_locals();
+    assert_eq!(found(&routes, LAN, "fe80::b"), Some((AdjacencyKind::Glean, None)));
+    assert_eq!(found(&routes, LAN, "fe80::1:64"), Some((AdjacencyKind::Rewrite, Some(9))));
     // Without its interface it is no gateway.
     routes.set(0, prefix, STATIC, Path::Via([Hop { interface: None, ..hop(WAN) }].into())).unwrap();
     assert_eq!(buckets(&routes, prefix.addr()), []);
