@@ -105,7 +105,9 @@ fn by_source() {
     // Rules change while traffic flows.
     net.router.run("policy-route remove source 192.168.1.64/26");
     assert_eq!(net.all(), [BY_WAN, BY_WAN, BY_WAN, BY_OTHER], "the third rule wins now");
+    let before = net.packets();
     net.router.run("policy-route add interface lan vrf blue position 1");
+    assert_eq!(net.packets(), [&[0], &before[..]].concat(), "a rule that stays goes on counting");
     assert_eq!(net.all(), [BY_OTHER; 4], "a rule before all others, for both families");
     let rules = net.router.list("show policy-routes");
     assert_eq!((&rules[0]["interface"], &rules[0]["source"]), (&"lan".into(), &serde_json::Value::Null));
