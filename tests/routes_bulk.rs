@@ -195,7 +195,7 @@ fn what_cannot_be_is_said_and_changes_nothing() {
     let mixed = vec![prefix(0), "20.0.1.1/24".to_owned(), "::/0".to_owned(), prefix(2)];
     let reply = first.say(batch(change(RouteAction::Add, 11, mixed))).unwrap();
     assert_eq!((reply.taken, reply.refused, reply.routes), (2, 2, 2));
-    assert_eq!((&*reply.refusals[0].prefix, &*reply.refusals[1].reason), ("20.0.1.1/24", "no IPv4 prefix"));
+    assert_eq!((&*reply.refusals[0].prefix, reply.refusals[1].reason.contains("family")), ("20.0.1.1/24", true));
     let reply = first.say(good()).unwrap();
     assert_eq!((reply.taken, &*reply.refusals[0].reason), (0, "there is a route already"));
     assert_eq!(ways(&net, &[0, 1, 2]), [11, 10, 11]);
