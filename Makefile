@@ -26,7 +26,7 @@ tools: ## Install the cargo tools alone
 build: packages ## Build the release: target/release/millrace and millctl
 	cargo build --release --bins
 
-demo: build ## Run a NAT router between a private host and a server, with real traffic; then its CLI
+demo: build ## Run a router between a home and a server, both families, with real traffic; then its CLI
 	@scripts/demo.sh
 
 test: packages ## Run all tests
