@@ -68,10 +68,11 @@ proptest! {
 
     /// However a file is damaged, it is read or refused, and each error points into it.
     #[test]
-    fn damaged_files_are_read_or_refused(translating in any::<bool>(), cuts in prop::collection::vec((any::<Index>(), any::<Index>(), "[\\PC\n:,{}\\[\\]\"-]{0,3}"), 1..4)) {
+    fn damaged_files_are_read_or_refused(which in 0..3usize, cuts in prop::collection::vec((any::<Index>(), any::<Index>(), "[\\PC\n:,{}\\[\\]\"-]{0,3}"), 1..4)) {
         let router = include_str!("../../../tests/config/good-router.yaml");
         let nat44 = include_str!("../../../tests/config/good-nat44.yaml");
-        let mut text: Vec<char> = if translating { nat44 } else { router }.chars().collect();
+        let dual = include_str!("../../../tests/config/good-dual-stack.yaml");
+        let mut text: Vec<char> = [router, nat44, dual][which].chars().collect();
         for (at, length, with) in cuts {
             let at = at.index(text.len());
             let end = (at + length.index(8)).min(text.len());
