@@ -25,8 +25,8 @@ pub(crate) fn link_local(address: IpAddr) -> Option<Ipv6Addr> {
     }
 }
 
-/// Whose addresses a prefix holds if no packet to any of them is ever forwarded (RFC 4291 clauses 2.5.6 and 2.7).
-pub(crate) fn never_routed(prefix: IpNet) -> Option<&'static str> {
+/// What kind of addresses a prefix holds if no packet to any of them is ever forwarded (RFC 4291 clauses 2.5.6 and 2.7).
+pub fn never_routed(prefix: IpNet) -> Option<&'static str> {
     let IpNet::V6(prefix) = prefix else { return None };
     let all = [(LINK_LOCAL, "link-local addresses"), (MULTICAST, "multicast addresses")];
     all.into_iter().find_map(|(all, whose)| all.contains(&prefix).then_some(whose))

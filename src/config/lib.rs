@@ -57,6 +57,7 @@ mod vrfs;
 mod workers;
 mod yaml;
 
+pub use addresses::never_routed;
 pub use api::Api;
 pub use buffers::{Buffers, HugePages};
 pub use decode::{Scalar, Unreadable};

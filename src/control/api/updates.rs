@@ -9,7 +9,7 @@ use crate::control::{Router, Shared};
 use ipnet::IpNet;
 use millrace_api::v1::route_updates::What;
 use millrace_api::v1::{RouteAction, RouteChange, RouteOrigin, RouteRefusal, RouteUpdates, RouteUpdatesReply};
-use millrace_config::{DEFAULT_VRF, Route};
+use millrace_config::{DEFAULT_VRF, Route, never_routed};
 use millrace_tables::load_balance::MAX_BUCKETS;
 use tonic::{Status, Streaming};
 
@@ -223,6 +223,9 @@ fn prefix(text: &str) -> Result<IpNet, String> {
     if prefix.trunc() != prefix {
         return Err(format!("bits are set behind the prefix length; {} has none", prefix.trunc()));
     }
+    if let Some(kind) = never_routed(prefix) {
+        return Err(format!("these are {kind}: no packet to them is forwarded"));
+    }
     Ok(prefix)
 }
 
@@ -288,6 +291,8 @@ mod tests {
             (with("10.0.0.0"), "no prefix of IPv4 or IPv6"),
             (change(RouteAction::Add, "fe80::9", vec!["2001:db8::/32".to_owned()]), "needs an interface"),
             (with("2001:db8::/32"), "have to be of one address family"),
+            (with("fe80::/64"), "these are link-local addresses"),
+            (with("ff05::/16"), "these are multicast addresses"),
             (with("10.0.0.1/8"), "bits are set behind the prefix length; 10.0.0.0/8 has none"),
             (RouteChange { action: 9, ..with("10.0.0.0/8") }, "it is not said what to do"),
             (change(RouteAction::Remove, "", vec!["10.0.0.0/8".to_owned()]), "there is no such route"),
