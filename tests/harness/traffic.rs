@@ -75,7 +75,9 @@ pub struct Download {
 impl HttpServer {
     /// Serves a file of this many bytes on a host.
     pub fn start(host: &Host, bytes: usize) -> HttpServer {
-        let listener = host.enter(|| TcpListener::bind((any(&host.address), 8080))).expect("port 8080");
+        // A server that is gone may leave its socket, for a moment, to a program that another test starts.
+        let bind = || host.enter(|| TcpListener::bind((any(&host.address), 8080))).ok();
+        let listener = eventually("port 8080 is free", bind);
         listener.set_nonblocking(true).expect("non-blocking");
         let (body, stop) = (Arc::new(noise(bytes)), Arc::new(AtomicBool::new(false)));
         let (file, stopped) = (Arc::clone(&body), Arc::clone(&stop));

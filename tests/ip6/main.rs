@@ -1,6 +1,6 @@
 //! IPv6 end to end, clause by clause: frames made by hand between raw wires, and real hosts in namespaces. Each test names
 //! the clause that it holds.
-#![allow(clippy::expect_used, clippy::unwrap_used)] // the helpers of tests are tests, too
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // the helpers of tests are tests, too
 
 mod addresses;
 mod advertisements;
