@@ -10,7 +10,6 @@ mod hosts;
 mod icmp_errors;
 mod links;
 mod listeners;
-mod multipath;
 mod neighbors;
 mod path_mtu;
 mod policies;
