@@ -29,7 +29,9 @@ fn downloads_pass_a_narrow_link() {
     };
     // By a number: the SYN that comes from there, and the answer that goes there.
     net.router.run("interface set wan mss-clamp 1340");
-    servers.iter().for_each(|server| drop(server.fetch(&net.wan)));
+    for server in &servers {
+        server.fetch(&net.wan);
+    }
     assert_eq!(lowered(), [1; 4]);
     net.router.run("interface set wan mss-clamp off");
     for url in urls {
@@ -37,7 +39,9 @@ fn downloads_pass_a_narrow_link() {
     }
     // By the interface's MTU, on whichever side the server is.
     net.router.run("interface set wan mtu 1400 mss-clamp auto");
-    servers.iter().for_each(|server| drop(server.fetch(&net.wan)));
+    for server in &servers {
+        server.fetch(&net.wan);
+    }
     for address in ["203.0.113.10", "2001:db8:2::10"] {
         HttpServer::start(&net.wan.at(address), 400_000).fetch(&net.lan);
     }
