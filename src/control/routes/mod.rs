@@ -291,7 +291,7 @@ impl Routes {
         }
     }
 
-    /// Does a piece, well under a millisecond, of what changes left to be done: withdrawing routes whose next hops can't be reached
+    /// Does a piece, about a millisecond's work, of what changes left to be done: withdrawing routes whose next hops can't be reached
     /// any more in favour of others, installing those whose next hops can be again. True when there is more.
     pub fn work(&mut self) -> bool {
         let busy = |vrf: &Vrf| vrf.four.has_work() || vrf.six.has_work();

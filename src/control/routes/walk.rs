@@ -1,12 +1,15 @@
 //! The walk over all routes that finds those of certain groups, in pieces of bounded work.
 
+use super::path::Entry;
 use super::rib::Rib;
 use millrace_tables::lpm::Address;
 use std::collections::HashSet;
 use std::ops::Bound;
 
-/// Routes that a piece looks at: well under a millisecond's work.
+/// The work of a piece, where 1 is a look at a route: about a millisecond.
 const STEP: usize = 1000;
+/// The work of a route that is found, as it is installed or withdrawn then.
+const FOUND: usize = 10;
 
 /// Groups whose routes are to be found, and how far that has come.
 #[derive(Debug)]
@@ -15,7 +18,7 @@ pub struct Walk<A: Address> {
     /// Those that came while it was under way: the next walk is for them.
     again: HashSet<u32>,
     at: Option<Place<A>>,
-    /// Routes that a piece looks at.
+    /// The work of a piece.
     pub step: usize,
 }
 
@@ -59,11 +62,14 @@ pub fn piece<A: Address>(walk: &mut Walk<A>, rib: &Rib<A>) -> Vec<A::Net> {
     let mut left = walk.step;
     let wanted = |group: Option<u32>| group.is_some_and(|group| walk.groups.contains(&group));
     while left > 0 {
-        let (mut last, most) = (None, left);
+        let mut last = None;
         let range = (from, Bound::Unbounded);
+        // False when that was enough.
         let mut look = |prefix: A::Net, is_wanted: bool| {
             found.extend(is_wanted.then_some(prefix));
-            (last, left) = (Some(prefix), left - 1);
+            last = Some(prefix);
+            left = left.saturating_sub(if is_wanted { FOUND } else { 1 });
+            left > 0
         };
         if let Some(routes) = part.checked_sub(1) {
             let Some(routes) = rib.learned.get(routes) else {
@@ -71,13 +77,10 @@ pub fn piece<A: Address>(walk: &mut Walk<A>, rib: &Rib<A>) -> Vec<A::Net> {
                 walk.at = None;
                 return found;
             };
-            for (prefix, slot) in routes.range(range).take(most) {
-                look(*prefix, wanted(slot.lead.group()));
-            }
+            let _ = routes.range(range).all(|(prefix, slot)| look(*prefix, wanted(slot.lead.group())));
         } else {
-            for (prefix, entry) in rib.entries.range(range).take(most) {
-                look(*prefix, entry.candidates.iter().any(|c| wanted(c.group)));
-            }
+            let is_wanted = |entry: &Entry| entry.candidates.iter().any(|c| wanted(c.group));
+            let _ = rib.entries.range(range).all(|(prefix, entry)| look(*prefix, is_wanted(entry)));
         }
         (part, from) = match last {
             Some(last) => (part, Bound::Excluded(last)),
