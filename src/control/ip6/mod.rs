@@ -27,9 +27,14 @@ use dad::{Action, Heard};
 use ipnet::Ipv6Net;
 use listener::Listeners;
 use millrace_config::RouterAdvertisements;
+use millrace_engine::epoch::domain;
 use millrace_wire::{EtherType, MacAddr, nd};
 use std::net::Ipv6Addr;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the last words of an interface are waited for.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What runs by the clock; duplicate address detection is with the [interfaces](super::interfaces::Interfaces::dad).
 #[derive(Debug, Default)]
@@ -261,6 +266,25 @@ impl Router {
     pub(super) fn stop_advertising(&mut self, index: u32) {
         if self.ip6.advertisers.stop(index) {
             self.advertise(index, true);
+            self.let_leave();
+        }
+    }
+
+    /// Returns when what was sent has left, in microseconds; a worker that hangs is not waited for.
+    fn let_leave(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        // One turn takes it in and sends it, or hands it to the worker that has the device, which takes another.
+        for _ in 0..2 {
+            for worker in 0..self.engine.workers() {
+                let _ = self.engine.run_on(worker, || ());
+            }
+            // A worker is done with its turn when it is done with all that was retired before.
+            let turn = Arc::new(());
+            let ended = Arc::downgrade(&turn);
+            domain().retire(turn);
+            while domain().collect() > 0 && ended.strong_count() > 0 && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
         }
     }
 
