@@ -6,7 +6,7 @@
 mod file;
 
 use crate::{
-    Interface, Name, Time, addresses,
+    Driver, Interface, Name, Time, addresses,
     decode::{Scalar, Unreadable},
     diagnostic::Spot,
     keyword::keywords,
@@ -231,6 +231,9 @@ pub(crate) fn check(check: &mut Check<'_>, name: &Name, interface: &Interface) {
     let Some(told) = &interface.router_advertisements else { return };
     let spot = |key: &str| spot(name).value(key);
     let what = format!("interface {name}: router-advertisements");
+    if interface.driver == Driver::Loopback && !check.partial.contains(name) {
+        check.problem(spot(""), format!("{what}: a loopback has no hosts"), "expected an interface with a wire");
+    }
     if told.lifetime != Time::ZERO && !(told.interval..=RouterAdvertisements::MAX_LIFETIME).contains(&told.lifetime) {
         let message = format!("{what}: lifetime: {} is out of range", told.lifetime);
         let hint =
