@@ -41,7 +41,7 @@ impl Wire {
     pub fn expect<T>(&self, what: &str, look: impl FnMut(&[u8]) -> Option<T>) -> T {
         let mut seen = Vec::new();
         let found = self.find(PATIENCE, &mut seen, look);
-        found.unwrap_or_else(|| panic!("no {what}; what came instead: {:02x?}", &seen[..seen.len().min(8)]))
+        found.unwrap_or_else(|| panic!("{what} did not come; what came instead: {:02x?}", &seen[..seen.len().min(8)]))
     }
 
     /// The first frame for which `look` gives something, if it comes in this time. The others before it go to `others`.
