@@ -74,6 +74,26 @@ fn only_flows_of_a_way_that_goes_move_and_they_move_back() {
 }
 
 #[test]
+fn a_neighbour_that_is_lost_is_passed_over_and_asked_for() {
+    let net = Uplinks::start(ROUTES);
+    let all: Vec<_> = flows(500).collect();
+    let before = ways(&net, &all);
+    for (address, ipv6) in [("10.0.2.2", false), ("2001:db8:12::2", true)] {
+        net.ways[1].drain();
+        net.router.run(&format!("neighbor remove {address} interface u2"));
+        let without = ways(&net, &all);
+        for (flow, way) in &before {
+            let lost = *way == 2 && flow.ipv6 == ipv6;
+            assert!(if lost { without[flow] != 2 } else { without[flow] == *way }, "{flow:?} by {way}");
+        }
+        let question = if ipv6 { harness::frames6::IP6 } else { 0x806 };
+        net.ways[1].expect("question for it", |frame| (harness::frames::ether_type(frame) == question).then_some(()));
+        net.router.run(&format!("neighbor add {address} mac 02:00:00:00:01:02 interface u2"));
+        assert_eq!(ways(&net, &all), before);
+    }
+}
+
+#[test]
 fn no_flow_is_reordered_while_a_way_goes_and_comes() {
     let net = Uplinks::start(ROUTES);
     let before = ways(&net, &flows(64).collect::<Vec<_>>());

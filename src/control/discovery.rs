@@ -91,6 +91,7 @@ impl Router {
             return;
         }
         let mut changed = false;
+        let mut more = Vec::new();
         for action in actions {
             match action {
                 Action::Ask((interface, address), to) => self.ask(interface, address, to),
@@ -105,6 +106,11 @@ impl Router {
                 Action::Unknown((interface, address)) => {
                     let table = self.interfaces.get(interface).map_or(0, |i| i.vrf.1);
                     self.routes.neighbor_unknown(table, interface, address);
+                    // What is sent may go to other next hops now, and nobody else would ask for it.
+                    let adjacencies = self.routes.adjacencies();
+                    if adjacencies.is_up(interface) && adjacencies.is_next_hop(interface, address) {
+                        more.extend(self.neighbors.wanted((interface, address), Instant::now()));
+                    }
                     changed = true;
                 }
                 // Whoever scans a subnet makes no events; a next hop that is gone does.
@@ -122,6 +128,7 @@ impl Router {
             self.routes.publish_link_locals();
             self.engine.tables_changed();
         }
+        self.act(more);
         // The loop has to look at the timers again.
         self.control.wake();
     }

@@ -11,7 +11,7 @@
 //! | `stale` | used as before, and forgotten when nobody does for long | a packet is sent to it: `delay` |
 //! | `delay` | used, for 5 s | they are over: `probe` |
 //! | `probe` | asked directly, three times, a second apart | it answers; else it is forgotten |
-//! | `failed` | doesn't answer; a next hop of routes stays so until it is heard | |
+//! | `failed` | doesn't answer; a next hop of routes stays so until it is heard, and is asked now and then | |
 //! | `static` | configured | never |
 //!
 //! The times are not spread at random (RFC 4861 section 6.3.2 has hosts do so): they begin with each neighbour's own traffic.
@@ -226,7 +226,9 @@ impl Neighbors {
                 State::Stale if in_use(key) => {
                     self.store.put(key, Neighbor { deadline: until(UNUSED), ..neighbor });
                 }
+                // No packet may be sent to it any more, if there are others.
                 State::Failed if in_use(key) => {
+                    actions.push(Action::Ask(key, None));
                     self.store.put(key, Neighbor { deadline: until(FAILED), ..neighbor });
                 }
                 State::Stale => actions.extend(self.remove(key)),

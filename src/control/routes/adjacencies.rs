@@ -46,6 +46,8 @@ struct Neighbor {
     mac: Option<MacAddr>,
     /// Its MAC address is in use, and not known to be right any more.
     stale: bool,
+    /// It was known, and is not any more: where there is a choice, others are taken until it is heard.
+    lost: bool,
     /// Adjacencies of others that are always the same as this one.
     copies: BTreeSet<u32>,
 }
@@ -101,6 +103,10 @@ impl Adjacencies {
             },
         };
         self.links.insert(interface, (link, index));
+        if link.up && old.is_some_and(|old| !old.up) {
+            // Its neighbours went with it, and have to be asked for, by what is sent to them.
+            self.neighbors.range_mut(of(interface)).for_each(|(_, neighbor)| neighbor.lost = false);
+        }
         // Whether it is up is no part of an adjacency.
         if old.is_some_and(|old| Link { up: link.up, ..old } == link) {
             return true;
@@ -163,7 +169,7 @@ impl Adjacencies {
         }
         let link = self.link(interface)?;
         let index = self.indices.allocate()?;
-        let neighbor = Neighbor { index, users: 1, mac: None, stale: false, copies: BTreeSet::new() };
+        let neighbor = Neighbor { index, users: 1, mac: None, stale: false, lost: false, copies: BTreeSet::new() };
         self.publish_neighbor(interface, link, address, &neighbor);
         self.neighbors.insert((interface, address), neighbor);
         Some(index)
@@ -186,7 +192,9 @@ impl Adjacencies {
 
     /// Says which MAC address a neighbour has; `None`: it has to be asked for. Ignored when nobody uses the neighbour.
     pub fn set_mac(&mut self, interface: u32, address: IpAddr, mac: Option<MacAddr>) {
-        self.change(interface, address, |neighbor| (neighbor.mac, neighbor.stale) = (mac, false));
+        self.change(interface, address, |neighbor| {
+            (neighbor.mac, neighbor.stale, neighbor.lost) = (mac, false, mac.is_none());
+        });
     }
 
     /// Says whether the packet path is to tell when it uses a neighbour's MAC address. Ignored when nobody uses the neighbour.
@@ -227,6 +235,11 @@ impl Adjacencies {
             Some((address.to_bits(), neighbor.index))
         });
         let _ = self.forwarding.link_locals.set(&domain(), interface, known.collect());
+    }
+
+    /// Whether a neighbour was known once, and can't be found any more.
+    pub fn is_lost(&self, interface: u32, address: IpAddr) -> bool {
+        self.neighbors.get(&(interface, address)).is_some_and(|neighbor| neighbor.lost)
     }
 
     /// Whether routes other than a known neighbour's own host route lead to it.

@@ -80,7 +80,7 @@ impl Group {
             (Members::Table(table), Target::Adjacency(slot)) => plane.adjacencies.lead_to_table(slot, *table),
             (_, Target::Adjacency(slot)) => self.follow_single(slot, &before, plane),
             (_, Target::LoadBalance(index)) => {
-                plane.balances.set(index, &self.shares());
+                plane.balances.set(index, &self.shares(plane.adjacencies));
                 !self.held.is_empty()
             }
         };
@@ -99,7 +99,7 @@ impl Group {
         };
         match (inner, self.held.keys().next()) {
             (Some(index), _) => {
-                plane.balances.set(index, &self.shares());
+                plane.balances.set(index, &self.shares(plane.adjacencies));
                 plane.adjacencies.lead_to_balance(slot, index);
             }
             (None, Some((interface, gateway))) => drop(plane.adjacencies.copy(*interface, *gateway, slot)),
@@ -111,8 +111,18 @@ impl Group {
         !self.held.is_empty()
     }
 
-    /// All ways of all hops, in an order that does not hang on what is up; at most as many as a load-balance takes.
-    fn shares(&self) -> Vec<Share> {
+    /// Shares flows out anew, as a neighbour was lost or found.
+    fn share(&self, plane: &Plane<'_>) {
+        if let (Target::LoadBalance(index), _) | (_, Some(index)) = (self.place, self.inner) {
+            plane.balances.set(index, &self.shares(plane.adjacencies));
+        }
+    }
+
+    /// All ways of all hops, in an order that does not hang on what is up; at most as many as a load-balance takes. Lost neighbours
+    /// are passed over if there are others.
+    fn shares(&self, adjacencies: &Adjacencies) -> Vec<Share> {
+        let there = |way: &Way| way.up && !adjacencies.is_lost(way.interface, way.gateway);
+        let choice = self.ways.iter().flatten().any(there);
         let Members::Hops(hops) = &self.members else { return Vec::new() };
         let mut shares: Vec<(u32, u64, bool)> = Vec::new();
         for (hop, ways) in hops.iter().zip(&self.ways) {
@@ -120,7 +130,7 @@ impl Group {
                 shares.push((0, u64::from(hop.weight) * ONE, false));
             }
             shares.extend(ways.iter().map(|way| {
-                let index = self.held.get(&(way.interface, way.gateway)).filter(|_| way.up);
+                let index = self.held.get(&(way.interface, way.gateway)).filter(|_| way.up && (there(way) || !choice));
                 (index.copied().unwrap_or(0), way.share, index.is_some())
             }));
         }
@@ -257,6 +267,12 @@ impl Groups {
         let worked = group.works;
         group.follow(plane);
         worked != group.works
+    }
+
+    /// Shares flows out anew where a neighbour is one of several that was lost, or found. O(sets).
+    pub fn neighbor_changed(&self, interface: u32, gateway: IpAddr, plane: &Plane<'_>) {
+        let of_it = self.all.iter().flatten().filter(|group| group.held.contains_key(&(interface, gateway)));
+        of_it.for_each(|group| group.share(plane));
     }
 
     fn note(&mut self, number: u32, looked: &Looked) {

@@ -11,7 +11,7 @@
 //! | change | work |
 //! |---|---|
 //! | a route comes, goes, or leads elsewhere | O(log n), and the forwarding table's own |
-//! | a neighbour's MAC address | O(sets that lead to it alone) |
+//! | a neighbour's MAC address | O(sets that lead to it alone); O(sets) when it is lost or found, as others are taken meanwhile |
 //! | a next hop goes down or comes back, a gateway's way changes | O(sets that hang on it): no route is touched |
 //! | a set loses its last way, or gets its first | the same at once; its routes give way to others, or come back, in pieces of [`Routes::work`]: O(n) in all |
 
@@ -333,7 +333,11 @@ impl Routes {
         }
         let index = self.adjacencies.acquire(interface, address);
         let index = index.ok_or(RouteError::Limit("there are too many neighbours"))?;
+        let was_lost = self.adjacencies.is_lost(interface, address);
         self.adjacencies.set_mac(interface, address, Some(mac));
+        if was_lost {
+            self.neighbor_changed(interface, address);
+        }
         if is_link_local(address) {
             return Ok(());
         }
@@ -352,12 +356,22 @@ impl Routes {
         self.adjacencies.publish_link_locals();
     }
 
-    /// A neighbour's MAC address is no longer known.
+    /// A neighbour's MAC address is no longer known. Where it is one of several next hops, flows go to the others until it is known
+    /// again, which somebody has to ask for.
     pub fn neighbor_unknown(&mut self, table: u32, interface: u32, address: IpAddr) {
         if self.adjacencies.is_known(interface, address) {
             self.adjacencies.set_mac(interface, address, None);
+            self.neighbor_changed(interface, address);
             self.unset(table, host(address), Source(Origin::Neighbor, interface.into()));
             self.adjacencies.release(interface, address);
+        }
+    }
+
+    /// Lets sets of next hops follow that a neighbour was lost, or found.
+    fn neighbor_changed(&mut self, interface: u32, address: IpAddr) {
+        for table in self.tables() {
+            let Some(Split { parts, .. }) = self.split(table) else { continue };
+            parts.groups.neighbor_changed(interface, address, &parts.plane);
         }
     }
 

@@ -114,7 +114,8 @@ fn what_is_learnt_of_a_neighbour_reaches_all_that_lead_to_it() {
         assert_eq!(kinds(&routes), all(AdjacencyKind::Rewrite), "heard again");
         assert_eq!(ways(&routes, "20.0.0.1")[0].0.header()[..6], [2, 0, 0, 0, 0, 10]);
         routes.neighbor_unknown(0, WAN, at);
-        assert_eq!(kinds(&routes), all(AdjacencyKind::Arp));
+        let [one, behind, _] = all(AdjacencyKind::Arp);
+        assert_eq!(kinds(&routes), [one, behind, vec![]], "where there is another, that is taken");
     });
 }
 
@@ -169,6 +170,42 @@ fn flows_move_only_from_what_goes_and_back_to_what_comes() {
                 assert_eq!(layout(&routes, to), before, "{to} with {its} again");
             }
         }
+    });
+}
+
+/// A neighbour that was known and is not any more is passed over, as long as there are others.
+#[test]
+fn a_lost_neighbour_is_passed_over() {
+    both(|| {
+        let mut routes = routes();
+        routes.set(0, net("10.0.0.0/8"), STATIC, via(&["203.0.113.9", "192.168.1.9"])).unwrap();
+        routes.set(0, net("20.0.0.0/8"), STATIC, via(&["10.1.1.1"])).unwrap();
+        routes.set(0, net("30.0.0.0/8"), STATIC, via(&["203.0.113.9"])).unwrap();
+        let all = [(WAN, "203.0.113.9"), (LAN, "192.168.1.9")];
+        let seen = |routes: &Routes| ["10.0.0.1", "20.0.0.1"].map(|to| gateways(routes, to).join(" "));
+        let (both, lan, wan) = (["192.168.1.9 203.0.113.9"; 2], ["192.168.1.9"; 2], ["203.0.113.9"; 2]);
+        assert_eq!(seen(&routes), both, "never known is not lost");
+        let know = |routes: &mut Routes, (interface, address)| {
+            routes.neighbor_known(0, interface, ip(address), MacAddr([2, 0, 0, 0, 0, 9])).unwrap();
+        };
+        let lose = |routes: &mut Routes, (interface, address)| routes.neighbor_unknown(0, interface, ip(address));
+        all.into_iter().for_each(|neighbor| know(&mut routes, neighbor));
+        let before = layout(&routes, "10.0.0.1");
+        lose(&mut routes, all[0]);
+        assert_eq!(seen(&routes), lan);
+        assert_eq!(kind(&routes, "30.0.0.1"), AdjacencyKind::Arp, "there is no other");
+        lose(&mut routes, all[1]);
+        assert_eq!(seen(&routes), both, "there is no better one");
+        know(&mut routes, all[0]);
+        assert_eq!(seen(&routes), wan);
+        know(&mut routes, all[1]);
+        assert_eq!((seen(&routes), layout(&routes, "10.0.0.1")), (both.map(str::to_owned), before));
+        // With its interface it is lost, but may be there when that comes back.
+        routes.set_link(WAN, link(false)).unwrap();
+        lose(&mut routes, all[0]);
+        assert_eq!(seen(&routes), lan);
+        routes.set_link(WAN, link(true)).unwrap();
+        assert_eq!(seen(&routes), both);
     });
 }
 
