@@ -10,7 +10,8 @@ pub const TAGGED: u32 = 4;
 pub const NATTED: u32 = 8;
 /// A fragment whose ports are known: `scratch[1]` holds the four bytes that they are in the first one, little-endian.
 pub const PORTS_KNOWN: u32 = 16;
-/// Its source is a link-local address: it is not forwarded to another link (RFC 4291 section 2.5.6).
+/// Its source is a link-local address: it goes to no other link than the one that it came from, or answers to (RFC 4291 section
+/// 2.5.6).
 pub const LINK_LOCAL: u32 = 64;
 /// It came in fragments (or as one, RFC 6946) and was put together here.
 pub const REASSEMBLED: u32 = 128;

@@ -45,7 +45,7 @@ fn the_request_turned_round() {
         assert_eq!(ip.hop_limit, 64, "{name}");
         assert!(echoed == data, "{name}: data");
         let out = &outcome.packets[0];
-        assert_eq!((out.marks, out.tx_interface, out.table), (marks::OWN, LAN, 0), "{name}");
+        assert_eq!((out.marks, out.tx_interface, out.table), (own_marks(ip.source), LAN, 0), "{name}");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::forwarding::Forwarding;
 use crate::marks;
 use millrace_engine::epoch::Guard;
 use millrace_engine::{Graph, Packet};
+use millrace_wire::Ipv6;
 use millrace_wire::checksum::Sum;
 
 /// Hops that packets of the router's own may make (RFC 1700, "IP TIME TO LIVE PARAMETER").
@@ -36,8 +37,11 @@ pub(crate) fn goes_back(packet: &mut Packet<'_>, forwarding: &Forwarding, guard:
     if let Some(interface) = interface.filter(|_| packet.meta.marks & marks::NATTED == 0) {
         packet.meta.table = interface.table;
     }
-    packet.meta.marks =
-        packet.meta.marks & !(marks::LINK_MULTICAST | marks::LINK_LOCAL | marks::REASSEMBLED) | marks::OWN;
+    let link_local = |header: &Ipv6| header.version() == 6 && header.src().is_unicast_link_local();
+    // An answer from an address of a link to somebody who is not there goes nowhere (RFC 4291 section 2.5.6).
+    let tied = if packet.header::<Ipv6>().is_some_and(link_local) { marks::LINK_LOCAL } else { 0 };
+    let was = marks::LINK_MULTICAST | marks::LINK_LOCAL | marks::REASSEMBLED;
+    packet.meta.marks = packet.meta.marks & !was | marks::OWN | tied;
     packet.meta.flow_hash = 0;
     // For a link-local destination, which the table alone does not lead to.
     packet.meta.tx_interface = packet.meta.rx_interface;

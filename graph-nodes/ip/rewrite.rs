@@ -77,13 +77,13 @@ impl<F: Family> Node for IpRewrite<F> {
         if F::total_len(header) > adjacency.mtu.into() {
             return too_big(adjacency, packet, cx);
         }
+        if marks & (marks::LINK_MULTICAST | marks::LINK_LOCAL) != 0
+            && let Some(refused) = stays(adjacency, packet, cx)
+        {
+            return refused;
+        }
         // RFC 1812 section 5.3.1, RFC 8200 section 3: a router counts down what it forwards, not what it sends.
         if marks & marks::OWN == 0 {
-            if marks != 0
-                && let Some(refused) = stays(adjacency, packet, cx)
-            {
-                return refused;
-            }
             let Some(header) = packet.header_mut::<F::Header>() else { return cx.drop(Count::Short) };
             if F::hop_limit(header) <= 1 {
                 return expired(packet, cx);
@@ -134,12 +134,16 @@ fn expired<F: Family>(packet: &mut Packet<'_>, cx: &mut Ctx<'_, IpRewrite<F>>) -
 /// Why a packet that is marked goes no further, if it doesn't.
 #[cold]
 fn stays<F: Family>(adjacency: &Adjacency, packet: &mut Packet<'_>, cx: &mut Ctx<'_, IpRewrite<F>>) -> Option<Next<F>> {
+    let own = packet.meta.marks & marks::OWN != 0;
     // RFC 1812 section 5.3.4: it was not meant for the router alone, so others have it, too.
-    if packet.meta.marks & marks::LINK_MULTICAST != 0 {
+    if packet.meta.marks & marks::LINK_MULTICAST != 0 && !own {
         return Some(cx.drop(Count::LinkMulticast));
     }
     // RFC 4291 section 2.5.6: to another link it must not go. RFC 4443 section 3.1 says what its source hears.
     if packet.meta.marks & marks::LINK_LOCAL != 0 && adjacency.interface != packet.meta.rx_interface {
+        if own {
+            return Some(cx.drop(Count::BeyondScope));
+        }
         cx.count(Count::BeyondScope);
         Reason::BeyondScope.note(packet);
         return Some(Next::IcmpError);
@@ -152,7 +156,7 @@ fn stays<F: Family>(adjacency: &Adjacency, packet: &mut Packet<'_>, cx: &mut Ctx
 #[cold]
 fn too_big<F: Family>(adjacency: &Adjacency, packet: &mut Packet<'_>, cx: &mut Ctx<'_, IpRewrite<F>>) -> Next<F> {
     let own = packet.meta.marks & marks::OWN != 0;
-    if !own && let Some(refused) = stays(adjacency, packet, cx) {
+    if let Some(refused) = stays(adjacency, packet, cx) {
         return refused;
     }
     let Some(header) = packet.header_mut::<F::Header>() else { return cx.drop(Count::Short) };

@@ -2,6 +2,7 @@
 
 use super::{BLACKHOLE, HOST_MAC, LAN, LAN_MAC, OURS, PEER_MAC, PROHIBIT, UNREACHABLE, WAN, WAN_MAC, World};
 use crate::forwarding::Interface;
+use crate::marks;
 use etherparse::{IpNumber, Ipv6FlowLabel, Ipv6Header, UdpHeader};
 use millrace_engine::epoch::domain;
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
@@ -46,6 +47,12 @@ pub fn frame_header6(to: MacAddr, from: MacAddr) -> Vec<u8> {
 /// An adjacency to a station in the wan.
 pub fn neighbour6(mac: MacAddr, address: &str, mtu: u16) -> Adjacency {
     Adjacency::with_rewrite(WAN, mtu, ip6(address).to_bits(), &frame_header6(mac, WAN_MAC)).unwrap()
+}
+
+/// The marks of an answer of the router's own from an address.
+pub fn own_marks(source: [u8; 16]) -> u32 {
+    let tied = if Ipv6Addr::from(source).is_unicast_link_local() { marks::LINK_LOCAL } else { 0 };
+    marks::OWN | tied
 }
 
 /// Gives LAN and WAN IPv6.
