@@ -22,7 +22,12 @@ pub struct Told {
     pub routes: u64,
 }
 
-/// Routes to some prefixes by one gateway, or by any of several.
+/// Routes to some prefixes by one gateway, or by any of several, instead of those that there may be.
+pub fn set(prefixes: Vec<String>, gateways: &[String]) -> RouteChange {
+    RouteChange { action: RouteAction::Replace.into(), ..add(prefixes, gateways) }
+}
+
+/// New routes to some prefixes by one gateway, or by any of several.
 pub fn add(prefixes: Vec<String>, gateways: &[String]) -> RouteChange {
     let hop = |gateway: &String| NextHop { gateway: Some(gateway.clone()), interface: None, weight: 0 };
     let next_hops = gateways.iter().map(hop).collect();
@@ -68,7 +73,8 @@ pub fn tell(daemon: &Daemon, changes: impl Iterator<Item = What>) -> Result<Told
             }
             Ok(Told { took: start.elapsed(), taken, routes })
         };
-        let (fed, told) = tokio::join!(feed, acknowledged);
-        fed.and(told)
+        // What is refused ends both.
+        let ((), told) = tokio::try_join!(feed, acknowledged)?;
+        Ok(told)
     })
 }

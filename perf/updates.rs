@@ -37,9 +37,9 @@ pub fn run() -> Result<Option<Measured>> {
         Ok(())
     })?;
     let mut told = None;
+    let mut updates = Updates::new()?;
     let with_updates = flow(&daemon, || {
         let start = Instant::now();
-        let mut updates = Updates::new()?;
         let batches = std::iter::from_fn(|| (start.elapsed() < SPAN).then(|| What::Batch(updates.batch())));
         told = Some(feed::tell(&daemon, batches)?);
         Ok(())
@@ -101,7 +101,7 @@ impl Updates {
             if !*there {
                 return feed::withdraw(vec![prefix.clone()]);
             }
-            feed::add(vec![prefix.clone()], &[routes::gateway(self.random.below(routes::GATEWAYS)).to_string()])
+            feed::set(vec![prefix.clone()], &[routes::gateway(self.random.below(routes::GATEWAYS)).to_string()])
         };
         RouteBatch { changes: (0..BATCH).map(change).collect() }
     }
