@@ -35,11 +35,12 @@ test: packages ## Run all tests
 
 # Stable Rust does, with the switch for its own bootstrap. Leaks are the target's own to find: a pool is never freed.
 SECONDS ?= 600
-fuzz: packages ## Fuzz the packet path of NAT44, for SECONDS (600)
+FUZZ ?= nat44 ip6
+fuzz: packages ## Fuzz the packet paths of NAT44 and IPv6 (FUZZ), each for SECONDS (600)
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
-	mkdir -p fuzz/corpus/nat44
-	RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=quarantine_size_mb=8 cargo fuzz run nat44 fuzz/corpus/nat44 fuzz/seeds/nat44 -- \
-		-max_total_time=$(SECONDS) -timeout=10 -max_len=600 -len_control=20 -detect_leaks=0
+	for target in $(FUZZ); do mkdir -p fuzz/corpus/$$target && \
+		RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=quarantine_size_mb=8 cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+		-max_total_time=$(SECONDS) -timeout=10 -max_len=600 -len_control=20 -detect_leaks=0 || exit 1; done
 
 bench: build ## Measure, and compare with the recorded baselines
 	target/release/millrace-perf
