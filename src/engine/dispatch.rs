@@ -159,16 +159,32 @@ fn each<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut Ctx<
 /// The passes before the last, for nodes whose lookups are to overlap.
 #[inline(always)]
 fn stages<N: Node>(node: &mut N, indices: &[u32], cx: &mut Ctx<'_, N>, cold: bool) {
+    const { assert!(N::STAGES <= 4, "a node has at most four passes before its last") };
+    // Not a loop: each pass is compiled by itself, for the number that it has.
+    if N::STAGES > 0 {
+        pass(node, 0, indices, cx, cold);
+    }
+    if N::STAGES > 1 {
+        pass(node, 1, indices, cx, false);
+    }
+    if N::STAGES > 2 {
+        pass(node, 2, indices, cx, false);
+    }
+    if N::STAGES > 3 {
+        pass(node, 3, indices, cx, false);
+    }
+}
+
+#[inline(always)]
+fn pass<N: Node>(node: &mut N, stage: usize, indices: &[u32], cx: &mut Ctx<'_, N>, cold: bool) {
     let cells = cx.env.cache.pool().cells();
-    for stage in 0..N::STAGES {
-        for (i, &index) in indices.iter().enumerate() {
-            if stage == 0 && cold {
-                prefetch_ahead(cells, indices, i);
-            }
-            // SAFETY: as in `each`.
-            let mut packet = unsafe { cells.packet(index) };
-            node.prefetch(stage, &mut packet, cx);
+    for (i, &index) in indices.iter().enumerate() {
+        if cold {
+            prefetch_ahead(cells, indices, i);
         }
+        // SAFETY: as in `each`.
+        let mut packet = unsafe { cells.packet(index) };
+        node.prefetch(stage, &mut packet, cx);
     }
 }
 

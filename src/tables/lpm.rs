@@ -108,13 +108,14 @@ impl<A: Address> Reader<A> {
         self.table.start(addr)
     }
 
-    /// Reads one level, and starts loading the next. `level`: the number of steps made before.
+    /// Reads one level, and starts loading the next. `byte`: the address's [byte](Address::byte) of that level, which is the number
+    /// of steps made before.
     ///
     /// All passes are to have the same guard, or others between which their participant passed no quiescent point.
     #[inline]
     #[must_use]
-    pub fn step(&self, _guard: &Guard<'_>, walk: Walk, addr: A, level: u8) -> Walk {
-        self.table.step(walk, addr, level)
+    pub fn step(&self, _guard: &Guard<'_>, walk: Walk, byte: usize) -> Walk {
+        self.table.step(walk, byte)
     }
 
     /// What [`lookup`](Self::lookup) would give, after `level` steps.

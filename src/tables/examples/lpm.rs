@@ -59,7 +59,7 @@ fn lookups<A: Address>(name: &str, reader: &Reader<A>, addresses: &[A]) {
         }
         for level in 0..steps {
             for (walk, &addr) in walks.iter_mut().zip(frame) {
-                *walk = reader.step(guard, *walk, addr, level);
+                *walk = reader.step(guard, *walk, addr.byte(level));
             }
         }
         for ((value, &walk), &addr) in values.iter_mut().zip(&walks).zip(frame) {

@@ -1,6 +1,7 @@
 //! The memory that a writer and its readers share.
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use std::hint::select_unpredictable;
 use std::io;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -24,6 +25,8 @@ pub const GROUP: usize = 1 << GROUP_BITS;
 pub struct Table<A> {
     entries: Region<AtomicU32>,
     groups: u32,
+    /// The number of the last entry of all.
+    last: usize,
     /// The value, and above it how many times it was set: so that who reads it before and after knows whether it changed.
     default: AtomicU64,
     family: PhantomData<A>,
@@ -31,8 +34,9 @@ pub struct Table<A> {
 
 impl<A: Address> Table<A> {
     pub fn new(groups: u32) -> io::Result<Self> {
-        let entries = Region::new(DIRECT + groups as usize * GROUP)?;
-        Ok(Self { entries, groups, default: AtomicU64::new(NO_ROUTE as u64), family: PhantomData })
+        let count = DIRECT + groups as usize * GROUP;
+        let entries = Region::new(count)?;
+        Ok(Self { entries, groups, last: count - 1, default: AtomicU64::new(NO_ROUTE as u64), family: PhantomData })
     }
 
     /// The entries of a group.
@@ -54,7 +58,13 @@ impl<A: Address> Table<A> {
     /// An entry, by a number that may be wrong.
     #[inline(always)]
     pub fn load_any(&self, at: usize) -> Entry {
-        Entry(self.entry(at.min(DIRECT + self.groups as usize * GROUP - 1)).load(Acquire))
+        Entry(self.entry(select_unpredictable(at < self.last, at, self.last)).load(Acquire))
+    }
+
+    /// Starts loading an entry, by a number that may be wrong.
+    #[inline(always)]
+    pub fn prefetch_any(&self, at: usize) {
+        self.prefetch_entry(select_unpredictable(at < self.last, at, self.last));
     }
 
     /// Tells tables that exist at a time apart: they are mapped at different places, of whole huge pages.

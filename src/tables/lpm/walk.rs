@@ -59,17 +59,18 @@ impl<A: Address> Table<A> {
         Walk::new(self.mark(), at as u32)
     }
 
-    /// Reads an entry and starts loading the one it points to. Without a branch that depends on how deep the table is there: neighbours
+    /// Reads an entry and starts loading the one it points to, `byte` of the address further. Without a branch that depends on how deep the table is there: neighbours
     /// in a frame go differently deep, and a branch predicted wrongly costs more than all of this.
     #[inline(always)]
-    pub fn step(&self, walk: Walk, addr: A, level: u8) -> Walk {
+    pub fn step(&self, walk: Walk, byte: usize) -> Walk {
         let at = walk.at();
         let done = at & DONE != 0;
-        let entry = self.load_any(select(done, 0, at as usize));
-        let below = Self::group(entry.value()).start + addr.byte(level);
+        // When it is done, that is beyond the table, and the last entry stands in.
+        let entry = self.load_any(at as usize);
+        let below = Self::group(entry.value()).start + (byte & 0xff);
         let next = select(entry.is_group(), below as u32, DONE | entry.value());
         let next = select(done, at, next);
-        self.prefetch_entry(select(next & DONE != 0, 0, next as usize));
+        self.prefetch_any(next as usize);
         Walk::new(walk.table(), next)
     }
 

@@ -74,7 +74,7 @@ impl<A: Address> Both<A> {
 /// Looks up in so many steps.
 fn walk<A: Address>(reader: &Reader<A>, guard: &Guard<'_>, addr: A, steps: u8) -> u32 {
     let kept = |walk: Walk| Walk::from_bits(walk.to_bits());
-    let walk = (0..steps).fold(reader.start(addr), |walk, level| reader.step(guard, kept(walk), addr, level));
+    let walk = (0..steps).fold(reader.start(addr), |walk, level| reader.step(guard, kept(walk), addr.byte(level)));
     reader.finish(guard, kept(walk), addr, steps)
 }
 
@@ -288,13 +288,13 @@ fn a_walk_that_goes_on_in_another_table() {
         let mut walk = one.start(to);
         for level in 0..3 {
             assert_eq!(other.finish(&guard, walk, to, level), value);
-            assert_eq!(other.finish(&guard, other.step(&guard, walk, to, level), to, level + 1), value);
-            walk = one.step(&guard, walk, to, level);
+            assert_eq!(other.finish(&guard, other.step(&guard, walk, to.byte(level)), to, level + 1), value);
+            walk = one.step(&guard, walk, to.byte(level));
         }
     }
     // And any number is safe.
     for bits in [0, u64::MAX, 0x7fff_ffff] {
-        let walk = one.step(&guard, Walk::from_bits(bits), 0, 77);
+        let walk = one.step(&guard, Walk::from_bits(bits), 77);
         assert_eq!(one.finish(&guard, walk, 0, 200), 2);
     }
 }
