@@ -261,7 +261,7 @@ fn look(sent: &[Sent], from: Option<u32>) {
         let (source, destination) = (address(8), address(24));
         // Whoever lies about its source is forwarded with as many hops as no packet of the router's has.
         let ours = |own: &&str| bits(own) == source.to_bits();
-        let own = OWN.iter().chain([&ANYCAST]).any(|own| ours(&own)) && [64, 255].contains(&packet[7]);
+        let own = OWN.iter().chain([&ANYCAST]).any(ours) && [64, 255].contains(&packet[7]);
         let mtu = if *interface == LAN { 1500 } else { 1280 };
         assert!(packet.len() <= mtu, "{} bytes on interface {interface}", packet.len());
         if own && packet[6] == 58 {
