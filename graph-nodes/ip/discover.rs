@@ -2,21 +2,15 @@
 //! Reads: adjacency, marks. Uses the scratch slot while it holds a packet.
 
 use crate::forwarding::Forwarding;
-use crate::icmp::reason::Reason;
 use crate::ip::Family;
-use crate::ip::hold::{Answer, Holding, Neighbour, Release, expired};
-use crate::marks;
+pub use crate::ip::hold::Next;
+use crate::ip::hold::{Answer, Counts, Holding, Neighbour};
 use crate::neighbor_events::NeighborEvents;
 use millrace_engine::epoch::Guard;
-use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
+use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters};
 use millrace_tables::adjacency::{Adjacencies, AdjacencyKind};
 use std::fmt;
 use std::net::IpAddr;
-
-edges! {
-    /// Where packets go after they waited.
-    pub enum Next<F: Family> { Lookup => F::LOOKUP, IcmpError => F::ICMP_ERROR }
-}
 
 counters! {
     /// What becomes of packets.
@@ -30,6 +24,16 @@ counters! {
         EventsFull => "queue to the control plane is full",
         Gone => "adjacency is being removed",
     }
+}
+
+impl Counts for Count {
+    const HELD: Count = Count::Held;
+    const SENT: Count = Count::Sent;
+    const NO_ANSWER: Count = Count::NoAnswer;
+    const QUEUE_FULL: Count = Count::QueueFull;
+    const FULL: Count = Count::Full;
+    const EXPIRED: Count = Count::Expired;
+    const EVENTS_FULL: Count = Count::EventsFull;
 }
 
 /// What `show trace` tells.
@@ -70,29 +74,14 @@ impl<F: Family> Node for IpDiscover<F> {
         let neighbour = Neighbour { interface: adjacency.interface, address: adjacency.next_hop, place };
         let next_hop = F::next_hop(neighbour.address);
         cx.trace(packet, || Trace { interface: neighbour.interface, next_hop });
-        if expired::<F>(packet) {
-            cx.count(Count::Expired);
-            Reason::TimeExceeded.note(packet);
-            return Next::IcmpError;
+        if let Some(error) = Holding::expired(packet, cx) {
+            return error;
         }
-        if !self.holding.has_room(&neighbour) {
-            return cx.drop(Count::Full);
-        }
-        neighbour.note(packet);
-        cx.count(Count::Held);
-        cx.hold()
+        self.holding.admit(neighbour, packet, cx)
     }
 
-    fn hold(&mut self, mut buffer: Buffer, cx: &mut Ctx<'_, Self>) {
-        let neighbour = Neighbour::noted(&buffer.packet());
-        let added = self.holding.add(neighbour, buffer, cx.now());
-        if added.unheard {
-            cx.count(Count::EventsFull);
-        }
-        if let Some(oldest) = added.oldest {
-            let dropped = cx.drop(Count::QueueFull);
-            cx.send(oldest, dropped);
-        }
+    fn hold(&mut self, buffer: Buffer, cx: &mut Ctx<'_, Self>) {
+        self.holding.keep(buffer, cx);
     }
 
     fn wants_tick(&self) -> bool {
@@ -102,10 +91,7 @@ impl<F: Family> Node for IpDiscover<F> {
     fn tick(&mut self, cx: &mut Ctx<'_, Self>) {
         let (guard, adjacencies) = (cx.guard(), &self.forwarding.adjacencies);
         let answer = |neighbour: &Neighbour| state(adjacencies, neighbour, &guard);
-        self.holding.review(cx.now(), answer, |mut buffer, why| {
-            let next = released(&mut buffer.packet(), why, cx);
-            cx.send(buffer, next);
-        });
+        self.holding.tick(answer, cx);
     }
 }
 
@@ -118,22 +104,6 @@ fn state(adjacencies: &Adjacencies, neighbour: &Neighbour, guard: &Guard<'_>) ->
             _ => Answer::LookUp,
         },
         _ => Answer::LookUp,
-    }
-}
-
-fn released<F: Family>(packet: &mut Packet<'_>, why: Release, cx: &mut Ctx<'_, IpDiscover<F>>) -> Next<F> {
-    match why {
-        Release::Resolved => {
-            cx.count(Count::Sent);
-            Next::Lookup
-        }
-        Release::LookUp => Next::Lookup,
-        Release::NoAnswer if packet.meta.marks & marks::OWN != 0 => cx.drop(Count::NoAnswer),
-        Release::NoAnswer => {
-            cx.count(Count::NoAnswer);
-            Reason::HostUnreachable.note(packet);
-            Next::IcmpError
-        }
     }
 }
 

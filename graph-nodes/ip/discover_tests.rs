@@ -1,6 +1,8 @@
 use super::*;
+use crate::icmp::reason::Reason;
 use crate::ip::hold::{IN_ALL, PATIENCE, PER_NEIGHBOUR};
 use crate::ip::{V4, V6};
+use crate::marks;
 use crate::neighbor_events::{EVENTS, NeighborEvent};
 use crate::testing::dual::{Dual, both, ip};
 use crate::testing::*;

@@ -2,23 +2,17 @@
 //! Reads: adjacency, table, marks. Uses the scratch slot while it holds a packet.
 
 use crate::forwarding::{Forwarding, Tables};
-use crate::icmp::reason::Reason;
 use crate::ip::Family;
-use crate::ip::hold::{Answer, Holding, Neighbour, Release, expired};
-use crate::marks;
+pub use crate::ip::hold::Next;
+use crate::ip::hold::{Answer, Counts, Holding, Neighbour};
 use crate::neighbor_events::NeighborEvents;
 use millrace_engine::epoch::Guard;
-use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
+use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters};
 use millrace_tables::adjacency::AdjacencyKind;
 use millrace_tables::fib::Target;
 use millrace_tables::lpm::Address;
 use std::fmt;
 use std::net::IpAddr;
-
-edges! {
-    /// Where packets go after they waited.
-    pub enum Next<F: Family> { Lookup => F::LOOKUP, IcmpError => F::ICMP_ERROR }
-}
 
 counters! {
     /// What becomes of packets.
@@ -34,6 +28,16 @@ counters! {
         Gone => "adjacency is being removed",
         Short => "no IP header",
     }
+}
+
+impl Counts for Count {
+    const HELD: Count = Count::Held;
+    const SENT: Count = Count::Sent;
+    const NO_ANSWER: Count = Count::NoAnswer;
+    const QUEUE_FULL: Count = Count::QueueFull;
+    const FULL: Count = Count::Full;
+    const EXPIRED: Count = Count::Expired;
+    const EVENTS_FULL: Count = Count::EventsFull;
 }
 
 /// What `show trace` tells.
@@ -76,10 +80,8 @@ impl<F: Family> Node for IpGlean<F> {
         let interface = adjacency.interface;
         cx.trace(packet, || Trace { interface, destination: destination.to_ip() });
         let neighbour = Neighbour { interface, address: destination.into(), place: packet.meta.table };
-        if expired::<F>(packet) {
-            cx.count(Count::Expired);
-            Reason::TimeExceeded.note(packet);
-            return Next::IcmpError;
+        if let Some(error) = Holding::expired(packet, cx) {
+            return error;
         }
         // RFC 4862 section 5.4: what is for a tentative address is dropped, and nobody is asked for it.
         let guard = cx.guard();
@@ -87,24 +89,11 @@ impl<F: Family> Node for IpGlean<F> {
         if tentative.iter().any(|own| IpAddr::V6(*own) == destination.to_ip()) {
             return cx.drop(Count::Tentative);
         }
-        if !self.holding.has_room(&neighbour) {
-            return cx.drop(Count::Full);
-        }
-        neighbour.note(packet);
-        cx.count(Count::Held);
-        cx.hold()
+        self.holding.admit(neighbour, packet, cx)
     }
 
-    fn hold(&mut self, mut buffer: Buffer, cx: &mut Ctx<'_, Self>) {
-        let neighbour = Neighbour::noted(&buffer.packet());
-        let added = self.holding.add(neighbour, buffer, cx.now());
-        if added.unheard {
-            cx.count(Count::EventsFull);
-        }
-        if let Some(oldest) = added.oldest {
-            let dropped = cx.drop(Count::QueueFull);
-            cx.send(oldest, dropped);
-        }
+    fn hold(&mut self, buffer: Buffer, cx: &mut Ctx<'_, Self>) {
+        self.holding.keep(buffer, cx);
     }
 
     fn wants_tick(&self) -> bool {
@@ -114,10 +103,7 @@ impl<F: Family> Node for IpGlean<F> {
     fn tick(&mut self, cx: &mut Ctx<'_, Self>) {
         let (guard, tables) = (cx.guard(), &self.forwarding);
         let answer = |neighbour: &Neighbour| state::<F>(tables, neighbour, &guard);
-        self.holding.review(cx.now(), answer, |mut buffer, why| {
-            let next = released(&mut buffer.packet(), why, cx);
-            cx.send(buffer, next);
-        });
+        self.holding.tick(answer, cx);
     }
 }
 
@@ -145,22 +131,6 @@ fn route<F: Family>(tables: &Tables, neighbour: &Neighbour, guard: &Guard<'_>) -
     match Target::from_u32(fib.lookup(guard, destination)) {
         Target::Adjacency(index) => Some(index),
         Target::LoadBalance(_) => None,
-    }
-}
-
-fn released<F: Family>(packet: &mut Packet<'_>, why: Release, cx: &mut Ctx<'_, IpGlean<F>>) -> Next<F> {
-    match why {
-        Release::Resolved => {
-            cx.count(Count::Sent);
-            Next::Lookup
-        }
-        Release::LookUp => Next::Lookup,
-        Release::NoAnswer if packet.meta.marks & marks::OWN != 0 => cx.drop(Count::NoAnswer),
-        Release::NoAnswer => {
-            cx.count(Count::NoAnswer);
-            Reason::HostUnreachable.note(packet);
-            Next::IcmpError
-        }
     }
 }
 

@@ -1,7 +1,9 @@
 use super::*;
 use crate::forwarding::Interface;
+use crate::icmp::reason::Reason;
 use crate::ip::V6;
 use crate::ip::hold::{PATIENCE, PER_NEIGHBOUR};
+use crate::marks;
 use crate::neighbor_events::NeighborEvent;
 use crate::testing::dual::{Dual, both, ip};
 use crate::testing::*;

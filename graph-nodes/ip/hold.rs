@@ -1,10 +1,11 @@
 //! Packets that wait for their neighbour: few for each, bounded in all, for a few seconds at most. What ip4-arp, ip4-glean,
 //! ip6-discover-neighbor and ip6-glean have in common.
 
+use crate::icmp::reason::Reason;
 use crate::ip::Family;
 use crate::marks;
 use crate::neighbor_events::{NeighborEvent, NeighborEvents};
-use millrace_engine::{Buffer, Packet};
+use millrace_engine::{Buffer, Ctx, Node, Packet, edges};
 use std::collections::HashMap;
 use std::marker::PhantomData;
 
@@ -83,12 +84,6 @@ impl Waiting {
     }
 }
 
-/// Whether a packet would go no further anyway (RFC 1812 section 5.3.1, RFC 8200 section 3): its sender shall hear of that, not that
-/// the next hop doesn't answer.
-pub fn expired<F: Family>(packet: &Packet<'_>) -> bool {
-    packet.meta.marks & marks::OWN == 0 && packet.header::<F::Header>().is_some_and(|header| F::hop_limit(header) <= 1)
-}
-
 /// All that wait in one node.
 pub struct Holding<F: Family> {
     neighbours: HashMap<Neighbour, Waiting>,
@@ -97,13 +92,29 @@ pub struct Holding<F: Family> {
     family: PhantomData<F>,
 }
 
+edges! {
+    /// Where packets go after they waited.
+    pub enum Next<F: Family> { Lookup => F::LOOKUP, IcmpError => F::ICMP_ERROR }
+}
+
+/// What both nodes count of waiting, each in its own words.
+pub trait Counts {
+    const HELD: Self;
+    const SENT: Self;
+    const NO_ANSWER: Self;
+    const QUEUE_FULL: Self;
+    const FULL: Self;
+    const EXPIRED: Self;
+    const EVENTS_FULL: Self;
+}
+
 /// What adding a packet came to, besides that it waits now.
 #[derive(Debug, Default)]
-pub struct Added {
+struct Added {
     /// Had to give way.
-    pub oldest: Option<Buffer>,
+    oldest: Option<Buffer>,
     /// The control plane could not be told.
-    pub unheard: bool,
+    unheard: bool,
 }
 
 impl<F: Family> Holding<F> {
@@ -111,8 +122,63 @@ impl<F: Family> Holding<F> {
         Holding { neighbours: HashMap::with_capacity(IN_ALL), events, held: 0, family: PhantomData }
     }
 
+    /// The error about a packet that would go no further anyway (RFC 1812 section 5.3.1, RFC 8200 section 3): its sender shall hear of
+    /// that, not that the next hop doesn't answer.
+    pub fn expired<N>(packet: &mut Packet<'_>, cx: &mut Ctx<'_, N>) -> Option<Next<F>>
+    where
+        N: Node<Next = Next<F>, Count: Counts>,
+    {
+        let hops = packet.header::<F::Header>().map(F::hop_limit);
+        if packet.meta.marks & marks::OWN != 0 || hops.is_none_or(|hops| hops > 1) {
+            return None;
+        }
+        cx.count(N::Count::EXPIRED);
+        Reason::TimeExceeded.note(packet);
+        Some(Next::IcmpError)
+    }
+
+    /// Has a packet wait for a neighbour, if there is room.
+    pub fn admit<N>(&self, neighbour: Neighbour, packet: &mut Packet<'_>, cx: &mut Ctx<'_, N>) -> Next<F>
+    where
+        N: Node<Next = Next<F>, Count: Counts>,
+    {
+        if !self.has_room(&neighbour) {
+            return cx.drop(N::Count::FULL);
+        }
+        neighbour.note(packet);
+        cx.count(N::Count::HELD);
+        cx.hold()
+    }
+
+    /// Keeps a packet that was [admitted](Self::admit).
+    pub fn keep<N>(&mut self, mut buffer: Buffer, cx: &mut Ctx<'_, N>)
+    where
+        N: Node<Next = Next<F>, Count: Counts>,
+    {
+        let neighbour = Neighbour::noted(&buffer.packet());
+        let added = self.add(neighbour, buffer, cx.now());
+        if added.unheard {
+            cx.count(N::Count::EVENTS_FULL);
+        }
+        if let Some(oldest) = added.oldest {
+            let dropped = cx.drop(N::Count::QUEUE_FULL);
+            cx.send(oldest, dropped);
+        }
+    }
+
+    /// Asks `answer` about every neighbour, and sends on what need not wait any longer.
+    pub fn tick<N>(&mut self, answer: impl Fn(&Neighbour) -> Answer, cx: &mut Ctx<'_, N>)
+    where
+        N: Node<Next = Next<F>, Count: Counts>,
+    {
+        self.review(cx.now(), answer, |mut buffer, why| {
+            let next = released(&mut buffer.packet(), why, cx);
+            cx.send(buffer, next);
+        });
+    }
+
     /// Whether there is room for one more for this neighbour.
-    pub fn has_room(&self, neighbour: &Neighbour) -> bool {
+    fn has_room(&self, neighbour: &Neighbour) -> bool {
         self.held < IN_ALL || self.neighbours.get(neighbour).is_some_and(|w| w.count == PER_NEIGHBOUR)
     }
 
@@ -121,7 +187,7 @@ impl<F: Family> Holding<F> {
     }
 
     /// Keeps a packet, and tells the control plane unless it was told lately.
-    pub fn add(&mut self, neighbour: Neighbour, buffer: Buffer, now: u64) -> Added {
+    fn add(&mut self, neighbour: Neighbour, buffer: Buffer, now: u64) -> Added {
         let waiting = self.neighbours.entry(neighbour).or_insert_with(|| Waiting::new(now));
         let oldest = waiting.push(buffer);
         self.held += usize::from(oldest.is_none());
@@ -131,12 +197,7 @@ impl<F: Family> Holding<F> {
     }
 
     /// Asks `answer` about every neighbour, and gives `release` what need not wait any longer, oldest first.
-    pub fn review(
-        &mut self,
-        now: u64,
-        answer: impl Fn(&Neighbour) -> Answer,
-        mut release: impl FnMut(Buffer, Release),
-    ) {
+    fn review(&mut self, now: u64, answer: impl Fn(&Neighbour) -> Answer, mut release: impl FnMut(Buffer, Release)) {
         let (events, held) = (&self.events, &mut self.held);
         self.neighbours.retain(|neighbour, waiting| {
             let why = match answer(neighbour) {
@@ -156,6 +217,26 @@ impl<F: Family> Holding<F> {
             }
             false
         });
+    }
+}
+
+/// Where a packet goes that waited, and what is counted of it.
+fn released<F: Family, N>(packet: &mut Packet<'_>, why: Release, cx: &mut Ctx<'_, N>) -> Next<F>
+where
+    N: Node<Next = Next<F>, Count: Counts>,
+{
+    match why {
+        Release::Resolved => {
+            cx.count(N::Count::SENT);
+            Next::Lookup
+        }
+        Release::LookUp => Next::Lookup,
+        Release::NoAnswer if packet.meta.marks & marks::OWN != 0 => cx.drop(N::Count::NO_ANSWER),
+        Release::NoAnswer => {
+            cx.count(N::Count::NO_ANSWER);
+            Reason::HostUnreachable.note(packet);
+            Next::IcmpError
+        }
     }
 }
 
