@@ -8,7 +8,7 @@ use super::specs::spec;
 use millrace_config::{Driver, Interface as Settings, Name};
 use millrace_engine::Attach;
 use millrace_engine::epoch::domain;
-use millrace_io::{Device, Link, OpenError, QueuePair};
+use millrace_io::{Context, Device, Link, OpenError, QueuePair};
 use millrace_wire::MacAddr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Router {
             baseline: self.engine.interface(index),
             lost_before: 0,
         };
-        match open(&interface, self.engine.workers()) {
+        match open(&interface, self.engine.workers(), &self.device_context) {
             Ok(opened) => interface.take(opened),
             Err(OpenError::Missing { device }) => {
                 let text = format!("there is no device {device}; waiting for it");
@@ -190,7 +190,7 @@ impl Router {
     }
 
     fn open_again(&mut self, index: u32) {
-        let workers = self.engine.workers();
+        let (workers, context) = (self.engine.workers(), self.device_context.clone());
         let Some(interface) = self.interfaces.get_mut(index) else { return };
         if interface.tried.elapsed() < PAUSE {
             self.devices_left = true;
@@ -198,7 +198,7 @@ impl Router {
         }
         interface.tried = Instant::now();
         let name = interface.name.clone();
-        match open(interface, workers) {
+        match open(interface, workers, &context) {
             Ok(opened) => {
                 interface.take(opened);
                 self.tell(Severity::Info, format!("interface {name}"), "its device is there".to_owned());
@@ -296,9 +296,9 @@ fn is_source(driver: &Driver) -> bool {
 type Opened = (Box<dyn Device>, Vec<QueuePair>);
 
 /// Opens an interface's device with its settings; `None` for a sub-interface.
-fn open(interface: &Interface, workers: usize) -> Result<Option<Opened>, OpenError> {
+fn open(interface: &Interface, workers: usize, context: &Context) -> Result<Option<Opened>, OpenError> {
     let Some(spec) = spec(&interface.driver) else { return Ok(None) };
-    let mut device = millrace_io::open(&spec, &interface.name)?;
+    let mut device = millrace_io::open(&spec, &interface.name, context)?;
     let called = interface.driver.device().unwrap_or(&interface.name).to_owned();
     let failed = |device: &dyn Device, what: &str, error: std::io::Error| match device.link() {
         Link::Missing => OpenError::Missing { device: called.clone() },

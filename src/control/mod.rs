@@ -57,6 +57,7 @@ use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConf
 use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
+use millrace_io::Context;
 use nat44::Nat;
 use neighbors::Neighbors;
 use policy_routes::PolicyRoutes;
@@ -133,6 +134,7 @@ pub struct Router {
     captures: Captures,
     capture: capture::Capture,
     control: Waker,
+    device_context: Context,
     devices_checked: Instant,
     /// A missing device was not tried because it was tried a moment ago.
     devices_left: bool,
@@ -167,15 +169,16 @@ const STUCK: Duration = Duration::from_secs(5);
 
 impl Router {
     /// Starts the workers and applies the configuration. `control` is what wakes the caller to call
-    /// [`pump`](Self::pump).
+    /// [`pump`](Self::pump), `devices` what wakes it to call [`devices_changed`](Self::devices_changed).
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(config: Config, options: Options, control: Waker) -> Result<Router, StartError> {
+    pub fn start(config: Config, options: Options, control: Waker, devices: Waker) -> Result<Router, StartError> {
         let engine_config = engine_config(&config);
         let (graph, handles) = wiring::graph(engine_config.workers.len(), &control).map_err(StartError::Memory)?;
         let wiring::Handles { forwarding, neighbors: neighbor_events, captures, nat44, policy_routes } = handles;
         let engine = Engine::start(graph, &engine_config, control.clone())?;
+        let device_context = Context { pool: engine.pool(), changed: devices };
         let huge = engine.pool().region().huge();
         if !huge && config.buffers.huge_pages == HugePages::Auto {
             tracing::warn!("no huge pages for the packet buffers: slower than it could be; see vm.nr_hugepages");
@@ -213,6 +216,7 @@ impl Router {
             captures,
             capture: capture::Capture::default(),
             control,
+            device_context,
             devices_checked: now,
             devices_left: false,
             stuck: false,

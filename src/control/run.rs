@@ -86,16 +86,16 @@ fn serve(file: &Path, socket: Option<PathBuf>, config: Config) -> anyhow::Result
     runtime.block_on(async {
         // The socket comes first: a second daemon ends here, before it touches any device.
         let listener = listener::bind(&socket.unwrap_or_else(|| config.api.socket.clone()))?;
-        let waker = Waker::new()?;
+        let wakers = Wakers { control: Waker::new()?, devices: Waker::new()? };
         let watch = link_watch();
         let signals = Signals::new()?;
-        let router = Shared::new(Router::start(config, options, waker.clone())?);
+        let router = Shared::new(Router::start(config, options, wakers.control.clone(), wakers.devices.clone())?);
         let (end_api, api_ends) = oneshot::channel();
         let path = listener.path().to_owned();
         let served = tokio::spawn(api::serve(router.clone(), listener, api_ends));
         tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %path.display(), "running");
         notify(&[NotifyState::Ready]);
-        let ended = events(&router, &waker, watch, signals).await;
+        let ended = events(&router, &wakers, watch, signals).await;
         notify(&[NotifyState::Stopping]);
         router.lock().farewell();
         let _ = end_api.send(());
@@ -106,14 +106,23 @@ fn serve(file: &Path, socket: Option<PathBuf>, config: Config) -> anyhow::Result
     // The runtime ends here, and with its last task the router: workers stop, devices close.
 }
 
+/// What rings for the control plane.
+struct Wakers {
+    /// The packet path has something to say.
+    control: Waker,
+    /// The peer of a device came or went.
+    devices: Waker,
+}
+
 /// Everything that happens, until a signal ends it.
 async fn events(
     router: &Shared,
-    waker: &Waker,
+    wakers: &Wakers,
     watch: std::io::Result<LinkWatch>,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
-    let packets = Ready::new(Bell(waker.clone()))?;
+    let packets = Ready::new(Bell(wakers.control.clone()))?;
+    let peers = Ready::new(Bell(wakers.devices.clone()))?;
     let links = watch.and_then(Ready::new);
     let links = links.inspect_err(|error| tracing::warn!(%error, "changes of devices are seen late")).ok();
     let mut second = interval(super::stats::EVERY);
@@ -125,8 +134,12 @@ async fn events(
         };
         tokio::select! {
             () = packets.wait() => {
-                waker.clear();
+                wakers.control.clear();
                 router.lock().pump();
+            }
+            () = peers.wait() => {
+                wakers.devices.clear();
+                router.lock().devices_changed();
             }
             () = changed(links.as_ref()) => router.lock().devices_changed(),
             () = sleep_until(due.unwrap_or_else(|| Instant::now() + Duration::from_secs(60)).into()) => {

@@ -12,7 +12,7 @@ pub(super) fn config(text: &str) -> Config {
 
 pub(super) fn start(text: &str) -> Router {
     let options = Options { config_file: "/nonexistent/test.yaml".into(), socket_given: false };
-    Router::start(config(text), options, Waker::new().unwrap()).unwrap()
+    Router::start(config(text), options, Waker::new().unwrap(), Waker::new().unwrap()).unwrap()
 }
 
 const ONE: &str = "

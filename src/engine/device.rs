@@ -2,7 +2,7 @@
 
 use crate::frame::{Frame, VECTOR};
 use crate::packet::Packet;
-use crate::pool::{Buffer, Cache, Meta, Pool};
+use crate::pool::{Buffer, Cache, Meta, Part, Pool};
 use std::io;
 use std::os::fd::RawFd;
 
@@ -33,12 +33,19 @@ pub trait RxQueue: Send {
 
 /// A transmit queue; belongs to one worker.
 pub trait TxQueue: Send {
-    /// Sends packets from the front of `burst`, in order; how many. The rest is dropped and counted. The device keeps
-    /// nothing of the burst: bytes are copied out.
+    /// Deals with packets from the front of `burst`, in order; how many. The rest is dropped and counted. Those that it dealt with
+    /// are sent, unless it [says](TxBurst::lose) that one is lost. Their cells are freed afterwards, unless it
+    /// [keeps](TxBurst::keep) them because the device reads them later.
     ///
     /// # Errors
     /// When the device is gone; nothing of the burst was sent.
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize>;
+
+    /// Gives back the cells of packets that have been sent; whether some are still out. Asked every 10 ms, and before the worker
+    /// sleeps.
+    fn reclaim(&mut self, _cache: &mut Cache) -> bool {
+        false
+    }
 }
 
 /// Packets on their way in from one queue.
@@ -131,6 +138,47 @@ impl RxBurst<'_> {
         added
     }
 
+    /// The worker's stock of free cells, to fill a device's ring from.
+    #[inline(always)]
+    pub fn cache(&mut self) -> &mut Cache {
+        self.cache
+    }
+
+    /// Counts packets that the device had no free cell for.
+    pub fn starved(&mut self, packets: u64) {
+        self.starved += packets;
+    }
+
+    /// Adds a packet that the device has put into a cell. False when the burst is full or the part reaches out of its cell: the cell is
+    /// then still the caller's.
+    ///
+    /// # Safety
+    /// The caller owns the cell, and gives it up when the answer is true; the device is done with it.
+    #[inline(always)]
+    pub unsafe fn adopt(&mut self, part: Part) -> bool {
+        if self.room() == 0 || !part.fits() || part.index >= self.cache.pool().count() {
+            return false;
+        }
+        // SAFETY: the caller owns the cell, and the part fits.
+        unsafe { self.cache.pool().cells().dress(part, self.interface) };
+        self.commit(part.index, usize::from(part.len))
+    }
+
+    /// As [`adopt`](RxBurst::adopt), for a packet of several cells.
+    ///
+    /// # Safety
+    /// The caller owns the cells, each of which is there once, and gives them up when the answer is true; the device is done with them.
+    pub unsafe fn adopt_chain(&mut self, parts: &[Part]) -> bool {
+        let count = self.cache.pool().count();
+        let [head, ..] = parts else { return false };
+        if self.room() == 0 || !parts.iter().all(|part| part.fits() && part.index < count) {
+            return false;
+        }
+        // SAFETY: the caller owns the cells, and the parts fit.
+        unsafe { self.cache.pool().chain(parts, self.interface) };
+        self.commit(head.index, parts.iter().map(|part| usize::from(part.len)).sum())
+    }
+
     #[inline(always)]
     fn start(&mut self) -> Option<u32> {
         let Some(index) = self.cache.take() else {
@@ -152,11 +200,20 @@ impl RxBurst<'_> {
 
 /// Packets on their way out by one queue.
 pub struct TxBurst<'a> {
-    pub(crate) pool: &'static Pool,
-    pub(crate) indices: &'a [u32],
+    cache: &'a mut Cache,
+    indices: &'a [u32],
+    kept: usize,
+    lost: usize,
+    lost_bytes: u64,
 }
 
-impl TxBurst<'_> {
+impl<'a> TxBurst<'a> {
+    /// # Safety
+    /// The caller owns the packets, and frees those that were not [kept](TxBurst::keep).
+    pub(crate) unsafe fn new(cache: &'a mut Cache, indices: &'a [u32]) -> TxBurst<'a> {
+        TxBurst { cache, indices, kept: 0, lost: 0, lost_bytes: 0 }
+    }
+
     /// How many there are.
     #[inline(always)]
     pub fn len(&self) -> usize {
@@ -169,12 +226,47 @@ impl TxBurst<'_> {
         self.indices.is_empty()
     }
 
-    /// The packet at `position`, from the Ethernet header on. `None` behind the last.
+    /// The packet at `position`, from the Ethernet header on. `None` behind the last, and for those that were kept.
     #[inline(always)]
     pub fn packet(&mut self, position: usize) -> Option<Packet<'_>> {
+        if position < self.kept {
+            return None;
+        }
         let index = *self.indices.get(position)?;
         // SAFETY: the burst owns its packets, and `&mut self` makes this view the only one.
-        Some(unsafe { self.pool.packet(index) })
+        Some(unsafe { self.cache.pool().packet(index) })
+    }
+
+    /// The first cells of the packets.
+    #[inline(always)]
+    pub fn indices(&self) -> &'a [u32] {
+        self.indices
+    }
+
+    /// The worker's stock of free cells, to give back what was sent.
+    #[inline(always)]
+    pub fn cache(&mut self) -> &mut Cache {
+        self.cache
+    }
+
+    /// The cells of the first `n` packets are the device's from here on: it reads them later, and gives them back to a
+    /// [`Cache::put`] or [`Pool::put`] then.
+    #[inline(always)]
+    pub fn keep(&mut self, n: usize) {
+        self.kept = n.clamp(self.kept, self.indices.len());
+    }
+
+    /// The packet at `position`, one of those that [`TxQueue::tx`] deals with, can't be sent: it is counted as dropped. Not for one that
+    /// was kept.
+    pub fn lose(&mut self, position: usize) {
+        let bytes = self.packet(position).map(|packet| packet.total_len() as u64);
+        self.lost += usize::from(bytes.is_some());
+        self.lost_bytes += bytes.unwrap_or_default();
+    }
+
+    /// Those that were kept, those that were lost, and their bytes.
+    pub(crate) fn end(self) -> (usize, usize, u64) {
+        (self.kept, self.lost, self.lost_bytes)
     }
 }
 
@@ -204,7 +296,7 @@ impl TestBurst {
             packet.segments().flatten().copied().collect()
         });
         let packets = packets.collect();
-        self.drain();
+        self.drain(0);
         Ok(packets)
     }
 
@@ -221,14 +313,22 @@ impl TestBurst {
                 return Err(empty());
             }
         }
-        let sent = queue.tx(&mut TxBurst { pool: self.cache.pool(), indices: self.frame.as_slice() });
-        self.drain();
-        sent
+        // SAFETY: the frame owns them; those that are not kept are freed below.
+        let mut burst = unsafe { TxBurst::new(&mut self.cache, self.frame.as_slice()) };
+        let sent = queue.tx(&mut burst);
+        let (kept, lost, _) = burst.end();
+        self.drain(kept);
+        sent.map(|sent| sent - lost)
     }
 
-    fn drain(&mut self) {
-        // SAFETY: the frame owned them and is emptied right after.
-        unsafe { self.cache.free_indices(self.frame.as_slice()) };
+    /// Asks a queue to give back what it has sent, as a worker does now and then; whether some is still out.
+    pub fn reclaim(&mut self, queue: &mut dyn TxQueue) -> bool {
+        queue.reclaim(&mut self.cache)
+    }
+
+    fn drain(&mut self, kept: usize) {
+        // SAFETY: the frame owned those that were not kept, and is emptied right after.
+        unsafe { self.cache.put_packets(&self.frame.as_slice()[kept..]) };
         self.frame.clear();
     }
 }

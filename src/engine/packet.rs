@@ -1,6 +1,6 @@
 //! The view of a packet that a node works on: headers as typed references, checked once.
 
-use crate::pool::{CELL, CHAINED, Meta, NONE, Pool, TRACED};
+use crate::pool::{CELL, CHAINED, Meta, NONE, Part, Pool, TRACED};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -220,6 +220,11 @@ impl<'a> Packet<'a> {
         Segments { pool: self.pool, head: Some(self.data()), next }
     }
 
+    /// Where the packet's bytes lie from the current header on, buffer by buffer; empty ones are left out.
+    pub fn parts(&self) -> Parts<'_> {
+        Parts { pool: self.pool, next: self.index, _packet: PhantomData }
+    }
+
     /// Copies up to `to.len()` bytes from the current header on; how many there were.
     pub fn copy_to(&self, to: &mut [u8]) -> usize {
         let mut done = 0;
@@ -273,6 +278,32 @@ impl<'a> Iterator for Segments<'a> {
         self.next = if p.chained() { unsafe { self.pool.cold(self.next) }.next } else { NONE };
         // SAFETY: `offset + len <= CELL`, and the cell lives as long as 'a.
         Some(unsafe { std::slice::from_raw_parts(p.cell.as_ptr().add(usize::from(p.meta.offset)), p.len()) })
+    }
+}
+
+/// Where a packet's bytes lie; see [`Packet::parts`].
+pub struct Parts<'a> {
+    pool: &'static Pool,
+    next: u32,
+    _packet: PhantomData<&'a Meta>,
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Part;
+
+    #[inline]
+    fn next(&mut self) -> Option<Part> {
+        while self.next != NONE {
+            let index = self.next;
+            // SAFETY: the packet that made this iterator is borrowed, and with it its chain; this view ends here.
+            let p = unsafe { self.pool.packet(index) };
+            // SAFETY: as above.
+            self.next = if p.chained() { unsafe { self.pool.cold(index) }.next } else { NONE };
+            if !p.is_empty() {
+                return Some(Part { index, offset: p.meta.offset, len: p.meta.len });
+            }
+        }
+        None
     }
 }
 

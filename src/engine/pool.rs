@@ -34,6 +34,25 @@ const BATCH: usize = 256;
 /// No buffer: the end of a chain.
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// A piece of a packet: bytes in one cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The cell.
+    pub index: u32,
+    /// Where they start, from the start of the cell.
+    pub offset: u16,
+    /// How many they are; `offset + len` is at most [`CELL`].
+    pub len: u16,
+}
+
+impl Part {
+    /// Whether it lies in its cell.
+    #[inline(always)]
+    pub(crate) const fn fits(&self) -> bool {
+        self.offset as usize + self.len as usize <= CELL
+    }
+}
+
 /// A node on another worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -198,6 +217,44 @@ impl Pool {
         &self.region
     }
 
+    /// How many cells there are; their indices are below.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Where the cell of this index starts in the region.
+    #[inline(always)]
+    pub const fn offset_of(index: u32) -> usize {
+        index as usize * CELL
+    }
+
+    /// The cell at this place of the region, and how far into it the place is. `None` behind the last cell.
+    #[inline(always)]
+    pub fn at(&self, offset: usize) -> Option<(u32, usize)> {
+        let index = u32::try_from(offset / CELL).ok().filter(|index| *index < self.count)?;
+        Some((index, offset % CELL))
+    }
+
+    /// Cells for threads without a cache (devices that start): as many as `to` holds, or fewer when the depot is empty; how many.
+    pub fn take(&self, to: &mut [u32]) -> usize {
+        let mut depot = lock(&self.depot);
+        let keep = depot.len().saturating_sub(to.len());
+        let taken = depot.split_off(keep);
+        drop(depot);
+        to[..taken.len()].copy_from_slice(&taken);
+        taken.iter().for_each(|index| self.mark(*index, true));
+        taken.len()
+    }
+
+    /// Gives cells back, each by itself, from a thread without a cache.
+    ///
+    /// # Safety
+    /// The caller owns every cell and gives it up.
+    pub unsafe fn put(&self, cells: &[u32]) {
+        cells.iter().for_each(|index| self.mark(*index, false));
+        lock(&self.depot).extend_from_slice(cells);
+    }
+
     /// One buffer, for threads without a cache (control, tests). `None` when the pool is empty.
     pub fn alloc(&'static self) -> Option<Buffer> {
         let index = lock(&self.depot).pop()?;
@@ -274,6 +331,18 @@ impl Cells {
         }
     }
 
+    /// Writes what is known of a packet that lies in its cell already.
+    ///
+    /// # Safety
+    /// The caller owns the part's cell, which [fits](Part::fits); nobody has a view of it.
+    #[inline(always)]
+    pub unsafe fn dress(self, part: Part, interface: u32) {
+        debug_assert!(part.index < self.pool.count && part.fits());
+        let meta = Meta { offset: part.offset, len: part.len, ..Meta::fresh(interface) };
+        // SAFETY: owned indices are below `count`; no view by contract.
+        unsafe { self.meta.as_ptr().add(part.index as usize).write(meta) };
+    }
+
     /// Brings the lines that every node touches towards the cache. Harmless for any index.
     #[inline(always)]
     pub fn prefetch(self, index: u32) {
@@ -282,6 +351,28 @@ impl Cells {
         unsafe {
             _mm_prefetch(self.meta.as_ptr().wrapping_add(index as usize).cast(), _MM_HINT_T0);
             _mm_prefetch(self.data.as_ptr().wrapping_add(index as usize * CELL + HEADROOM).cast(), _MM_HINT_T0);
+        }
+    }
+}
+
+impl Pool {
+    /// Makes one packet of parts, which stand in their cells already.
+    ///
+    /// # Safety
+    /// The caller owns the cells, each of which is there once; the parts [fit](Part::fits).
+    pub(crate) unsafe fn chain(&'static self, parts: &[Part], interface: u32) {
+        let mut behind: (u32, u32) = (NONE, 0);
+        for part in parts.iter().rev() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                self.cells().dress(*part, interface);
+                if behind.0 != NONE {
+                    self.packet(part.index).meta.flags |= CHAINED;
+                }
+                let cold = self.cold(part.index);
+                (cold.next, cold.chain_len) = behind;
+            }
+            behind = (part.index, behind.1 + u32::from(part.len));
         }
     }
 }
@@ -348,8 +439,8 @@ mod tests {
         let index = cache.alloc().unwrap().into_index();
         // SAFETY: none; the second call is the bug that the check is there to find.
         unsafe {
-            cache.free_indices(&[index]);
-            cache.free_indices(&[index]);
+            cache.put_packets(&[index]);
+            cache.put_packets(&[index]);
         }
     }
 }

@@ -117,7 +117,7 @@ impl Worker {
     fn end_here(&mut self, frame: Box<Frame>) {
         self.me().ledger.consumed.add(frame.len() as u64);
         // SAFETY: `scatter` left exactly the packets that belong to nobody else.
-        unsafe { self.cache.free_indices(frame.as_slice()) };
+        unsafe { self.cache.put_packets(frame.as_slice()) };
         self.schedule.give_back(frame);
     }
 
@@ -155,7 +155,7 @@ impl Worker {
         }
         me.ledger.dropped.add(frame.len() as u64);
         // SAFETY: the frame owned them and is given back empty.
-        unsafe { self.cache.free_indices(frame.as_slice()) };
+        unsafe { self.cache.put_packets(frame.as_slice()) };
         self.schedule.give_back(frame);
     }
 
@@ -209,13 +209,18 @@ impl Worker {
         let all = indices.len();
         let pool = self.cache.pool();
         let queue = &mut self.tx[hardware as usize % MAX_INTERFACES];
-        let (sent, cause) = if !up(interface) || !up(hardware) {
+        let (mut kept, mut lost, mut lost_bytes) = (0, 0, 0);
+        let (done, cause) = if !up(interface) || !up(hardware) {
             (0, tx::DOWN)
         } else if let Some(queue) = queue {
-            // A driver that panics has sent nothing.
-            match catch_unwind(AssertUnwindSafe(|| queue.tx(&mut TxBurst { pool, indices }))) {
-                Ok(Ok(sent)) => (sent.min(all), tx::REFUSED),
-                Ok(Err(_)) | Err(_) => (0, tx::GONE),
+            // SAFETY: the packets are the frame's; those that are not kept are freed below.
+            let mut burst = unsafe { TxBurst::new(&mut self.cache, indices) };
+            // A driver that panics has sent nothing, but may have kept some.
+            let result = catch_unwind(AssertUnwindSafe(|| queue.tx(&mut burst)));
+            (kept, lost, lost_bytes) = burst.end();
+            match result {
+                Ok(Ok(done)) => (done.min(all), tx::REFUSED),
+                Ok(Err(_)) | Err(_) => (kept, tx::GONE),
             }
         } else if let Some(owner) = self.tx_owner[hardware as usize % MAX_INTERFACES].filter(|o| *o != self.id) {
             if self.pass_on(owner, indices) {
@@ -226,8 +231,8 @@ impl Worker {
             (0, tx::NO_QUEUE)
         };
         let me = &self.shared.workers[self.id];
-        let mut lost_bytes = 0;
-        for index in &indices[sent..] {
+        let sent = done.saturating_sub(lost);
+        for index in &indices[done.max(kept)..] {
             // SAFETY: still the frame's; one view at a time.
             lost_bytes += unsafe { pool.packet(*index) }.total_len() as u64;
         }
@@ -242,8 +247,8 @@ impl Worker {
             me.ledger.dropped.add((all - sent) as u64);
             me.nodes[usize::from(self.shared.tx)].lost(cause, (all - sent) as u64);
         }
-        // SAFETY: devices copy; all of these are the frame's still, which is given back empty.
-        unsafe { self.cache.free_indices(indices) };
+        // SAFETY: these are the frame's still, which is given back empty.
+        unsafe { self.cache.put_packets(&indices[kept..]) };
     }
 
     /// Hands packets to the worker that has the queue. False, and the packets still ours, when its ring is full.

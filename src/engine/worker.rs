@@ -59,6 +59,8 @@ pub struct Worker {
     /// The worker that sends for an interface for which this one has no queue.
     pub(crate) tx_owner: Vec<Option<usize>>,
     rx: Vec<RxPort>,
+    /// Interfaces with a queue in `tx`.
+    sends: Vec<u32>,
     mode: Mode,
     next_tick: u64,
     idle_since: u64,
@@ -84,6 +86,7 @@ impl Worker {
             tx: (0..MAX_INTERFACES).map(|_| None).collect(),
             tx_owner: vec![None; MAX_INTERFACES],
             rx: Vec::new(),
+            sends: Vec::new(),
             mode,
             next_tick: 0,
             idle_since: 0,
@@ -136,6 +139,7 @@ impl Worker {
         if self.now >= self.next_tick {
             self.next_tick = self.now + TICK;
             worked |= self.tick();
+            self.reclaim();
         }
         while let Some(at) = self.schedule.first() {
             self.run_place(at);
@@ -217,6 +221,19 @@ impl Worker {
         any && self.schedule.first().is_some()
     }
 
+    /// Has devices give back the cells of what they sent; whether some are still out.
+    fn reclaim(&mut self) -> bool {
+        let mut out = false;
+        for interface in &self.sends {
+            if let Some(queue) = &mut self.tx[*interface as usize % MAX_INTERFACES] {
+                let cache = &mut self.cache;
+                // A driver that panics keeps what it has.
+                out |= catch_unwind(AssertUnwindSafe(|| queue.reclaim(cache))).unwrap_or(false);
+            }
+        }
+        out
+    }
+
     /// Nothing to do: wait a little, then sleep.
     fn idle(&mut self) {
         if self.idle_since == 0 {
@@ -226,7 +243,9 @@ impl Worker {
             return std::hint::spin_loop();
         }
         let waiting = self.schedule.places.iter().any(|p| matches!(&p.kind, Kind::Node(n) if n.wants_tick()));
-        let mut until = self.now + if waiting { TICK } else { SLEEP };
+        let out = self.reclaim();
+        self.cache.publish();
+        let mut until = self.now + if waiting || out { TICK } else { SLEEP };
         let mut fds = Vec::with_capacity(self.rx.len() + 1);
         let readable = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         fds.push(readable(self.me().waker.fd()));
@@ -265,6 +284,7 @@ impl Worker {
         }
         if tx.is_some() {
             self.tx[interface as usize % MAX_INTERFACES] = tx;
+            self.sends.push(interface);
         }
     }
 
@@ -272,6 +292,7 @@ impl Worker {
     pub(crate) fn detach(&mut self, interface: u32) {
         self.rx.retain(|p| p.interface != interface);
         self.tx[interface as usize % MAX_INTERFACES] = None;
+        self.sends.retain(|i| *i != interface);
         self.tx_owner[interface as usize % MAX_INTERFACES] = None;
     }
 

@@ -14,9 +14,11 @@
 //! | `generator` | the built-in source and sink of traffic |
 //! | `segment` | undoing what peers leave to their hardware: checksums and segmentation |
 //! | `netlink` | network devices of the kernel: looking them up, changing them, hearing of changes |
+//! | `seat` `bell` | what a worker's queue works on while peers come and go, and what wakes it |
 //! | `pace` `counts` `sys` | a packet rate; statistics; system calls |
 
 mod af_packet;
+mod bell;
 mod counts;
 mod device;
 mod generator;
@@ -24,27 +26,44 @@ mod loopback;
 mod netlink;
 mod pace;
 mod pcap;
+mod seat;
 mod segment;
 mod spec;
 mod sys;
 mod tap;
 
+use millrace_engine::{Pool, Waker};
+
 pub use device::{Device, Info, Link, OpenError, QueuePair, derived_mac};
 pub use netlink::{LinkWatch, link_watch};
 pub use pcap::{FileError, Frames as PcapFrames, Writer as PcapWriter};
 pub use spec::{
-    AddressRange, Flow, FrameSize, Frames, Generator, Order, PortRange, Protocol, Rate, Repeat, Spec, Stream,
+    AddressRange, AfXdp, Dpdk, Eal, Flow, FrameSize, Frames, Generator, Memif, Order, PortRange, Protocol, Rate,
+    Repeat, Role, Spec, Stream, VhostUser, XdpMode, ZeroCopy,
 };
+
+/// What devices get from the router.
+#[derive(Clone)]
+pub struct Context {
+    /// Where packets lie.
+    pub pool: &'static Pool,
+    /// Rung when a device has something to say that no [`link_watch`] hears: its peer came or went. Every [`Device::link`] is
+    /// to be asked then.
+    pub changed: Waker,
+}
 
 /// Opens a device for the interface that the operator calls `name`.
 ///
 /// # Errors
 /// [`OpenError::Missing`] when the device isn't there and may come later, [`OpenError::Refused`] when it will not work as
 /// specified.
-pub fn open(spec: &Spec, name: &str) -> Result<Box<dyn Device>, OpenError> {
+pub fn open(spec: &Spec, name: &str, context: &Context) -> Result<Box<dyn Device>, OpenError> {
     Ok(match spec {
         Spec::AfPacket { device, queues } => Box::new(af_packet::AfPacket::open(device, *queues)?),
         Spec::Tap { device, queues } => Box::new(tap::Tap::open(device, *queues, name)?),
+        Spec::AfXdp(_) | Spec::Memif(_) | Spec::VhostUser(_) | Spec::Dpdk(_) => {
+            return Err(OpenError::refused(name, format!("no driver for {:?}", context.pool.count())));
+        }
         Spec::Pcap { read, write, repeat, rate } => {
             Box::new(pcap::Pcap::open(read.as_deref(), write.as_deref(), *repeat, *rate, name)?)
         }

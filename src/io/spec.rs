@@ -1,5 +1,6 @@
 //! What can be opened: plain data, to be filled from any configuration.
 
+use millrace_engine::memory::HugePages;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -21,6 +22,14 @@ pub enum Spec {
         /// Queues among which the kernel spreads flows; at least 1.
         queues: u16,
     },
+    /// A network device of the kernel, by AF_XDP sockets.
+    AfXdp(AfXdp),
+    /// Shared memory with another process.
+    Memif(Memif),
+    /// The network card of a virtual machine.
+    VhostUser(VhostUser),
+    /// A device by one of DPDK's drivers.
+    Dpdk(Dpdk),
     /// Capture files.
     Pcap {
         /// Frames of this file come in.
@@ -36,6 +45,115 @@ pub enum Spec {
     Loopback,
     /// The built-in source and sink.
     Generator(Generator),
+}
+
+/// A network device of the kernel, by AF_XDP sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AfXdp {
+    /// The kernel's name of it.
+    pub device: String,
+    /// The first so many of its receive queues; at least 1.
+    pub queues: u16,
+    /// Where in the kernel its program runs.
+    pub mode: XdpMode,
+    /// Whether the device itself reads and writes the router's memory.
+    pub zero_copy: ZeroCopy,
+    /// Whether the kernel's driver works when the worker polls, instead of on interrupts.
+    pub busy_poll: bool,
+    /// Slots of each ring; a power of two, 64 to 32,768.
+    pub ring_size: u32,
+}
+
+/// Where in the kernel the program of an AF_XDP device runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the driver where it can, otherwise in the network stack.
+    #[default]
+    Auto,
+    /// In the device's driver.
+    Native,
+    /// In the network stack, with any device.
+    Generic,
+}
+
+/// Whether a device itself reads and writes the router's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ZeroCopy {
+    /// Where it can.
+    #[default]
+    Auto,
+    /// Or it is not used.
+    Required,
+    /// The kernel copies.
+    Off,
+}
+
+/// Which end of a connection makes its socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Makes it and listens.
+    #[default]
+    Server,
+    /// Connects, again and again until somebody listens.
+    Client,
+}
+
+/// Shared memory with another process, by the memif protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memif {
+    /// The control socket: a path, or `@` and an abstract name.
+    pub socket: String,
+    /// Which of the socket's interfaces it is.
+    pub id: u32,
+    /// Server (master) or client (slave).
+    pub role: Role,
+    /// What both ends have to know; at most 24 bytes.
+    pub secret: Option<String>,
+    /// Queues each way; at least 1.
+    pub queues: u16,
+    /// Slots of each ring; a power of two, 32 to 16,384.
+    pub ring_size: u32,
+    /// Whether the server may reach into all of the router's packets, so that nothing is copied here; a client's choice.
+    pub zero_copy: bool,
+}
+
+/// The network card of a virtual machine, by the vhost-user protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VhostUser {
+    /// The path of the control socket.
+    pub socket: String,
+    /// Which end of the socket we are.
+    pub role: Role,
+    /// Queue pairs at most; at least 1.
+    pub queues: u16,
+    /// Whether the guest may leave checksums and segmentation to us.
+    pub offloads: bool,
+}
+
+/// A device by one of DPDK's drivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dpdk {
+    /// A PCI address, or a virtual device with its arguments, such as `net_null0,size=64`.
+    pub device: String,
+    /// Queues each way; at least 1.
+    pub queues: u16,
+    /// Descriptors of each queue.
+    pub ring_size: u32,
+    /// Whether it takes frames for any address.
+    pub promiscuous: bool,
+    /// How DPDK is started, by the first of its devices.
+    pub eal: Eal,
+}
+
+/// How DPDK's environment is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Eal {
+    /// Further arguments.
+    pub arguments: Vec<String>,
+    /// Where its own memory comes from; packets lie in the router's.
+    pub huge_pages: HugePages,
+    /// Its own memory in MiB, with ordinary pages.
+    pub memory_mib: u32,
 }
 
 /// How fast packets come.

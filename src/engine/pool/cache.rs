@@ -19,22 +19,23 @@ impl Cache {
         self.pool
     }
 
-    /// One reset buffer's index, or `None` when the pool is empty.
+    /// One cell, as it was left, or `None` when the pool is empty. It is the caller's until it is [`put`](Cache::put) back, or given
+    /// away in a packet.
     #[inline(always)]
-    pub(crate) fn take(&mut self) -> Option<u32> {
+    pub fn take(&mut self) -> Option<u32> {
         if self.free.is_empty() {
-            self.refill();
+            self.refill(BATCH);
         }
         let index = self.free.pop()?;
         self.pool.mark(index, true);
         Some(index)
     }
 
-    /// The indices of as many buffers as `to` holds, not reset, or of fewer when the pool is empty; how many.
+    /// As many cells as `to` holds, as they were left, or fewer when the pool is empty; how many. See [`take`](Cache::take).
     #[inline]
-    pub(crate) fn take_many(&mut self, to: &mut [u32]) -> usize {
+    pub fn take_many(&mut self, to: &mut [u32]) -> usize {
         if self.free.len() < to.len() {
-            self.refill();
+            self.refill(to.len().max(BATCH));
         }
         let keep = self.free.len().saturating_sub(to.len());
         let taken = &self.free[keep..];
@@ -60,15 +61,30 @@ impl Cache {
     pub fn free(&mut self, buffer: Buffer) {
         let index = buffer.into_index();
         // SAFETY: `into_index` gave up ownership to us.
-        unsafe { self.free_indices(&[index]) }
+        unsafe { self.put_packets(&[index]) }
     }
 
-    /// Gives many buffers back, each with the chain behind it.
+    /// Gives cells back, each by itself: whatever chain they were part of is forgotten.
     ///
     /// # Safety
-    /// The caller owns every index and gives it up.
+    /// The caller owns every cell and gives it up.
+    #[inline]
+    pub unsafe fn put(&mut self, cells: &[u32]) {
+        for &index in cells {
+            self.pool.mark(index, false);
+        }
+        self.free.extend_from_slice(cells);
+        if self.free.len() >= 3 * BATCH {
+            self.spill();
+        }
+    }
+
+    /// Gives packets back, each with the chain behind it.
+    ///
+    /// # Safety
+    /// The caller owns every packet and gives it up.
     #[inline(always)]
-    pub(crate) unsafe fn free_indices(&mut self, indices: &[u32]) {
+    pub unsafe fn put_packets(&mut self, indices: &[u32]) {
         for &index in indices {
             self.pool.mark(index, false);
             // SAFETY: owned until it is pushed below.
@@ -96,9 +112,9 @@ impl Cache {
     }
 
     #[cold]
-    fn refill(&mut self) {
+    fn refill(&mut self, cells: usize) {
         let mut depot = lock(&self.pool.depot);
-        let keep = depot.len().saturating_sub(BATCH);
+        let keep = depot.len().saturating_sub(cells);
         self.free.extend(depot.drain(keep..));
     }
 

@@ -7,7 +7,7 @@ use millrace_engine::node::NoTrace;
 use millrace_engine::{
     Attach, Ctx, Engine, EngineConfig, Graph, Mode, Node, NodeName, Packet, Waker, WorkerConfig, counters, edges,
 };
-use millrace_io::{AddressRange, Flow, Frames, Generator, Rate, Spec, Stream, open};
+use millrace_io::{AddressRange, Context, Flow, Frames, Generator, Rate, Spec, Stream, open};
 use std::error::Error;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -46,7 +46,8 @@ fn engine(workers: usize, mode: Mode) -> Outcome<Engine> {
 }
 
 fn attach(engine: &Engine, interface: u32, worker: usize, spec: &Spec) -> Outcome<()> {
-    let mut device = open(spec, &format!("if{interface}"))?;
+    let context = Context { pool: engine.pool(), changed: Waker::new()? };
+    let mut device = open(spec, &format!("if{interface}"), &context)?;
     let pair = device.queues(1)?.remove(0);
     engine.set_hardware(interface, interface);
     engine.set_up(interface, true);

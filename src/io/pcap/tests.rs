@@ -1,10 +1,11 @@
 //! Files that we write and files that others write.
 
 use super::*;
+use crate::Context;
 use crate::spec::Spec;
-use millrace_engine::Pool;
 use millrace_engine::device::{TestBurst, Wake};
 use millrace_engine::memory::HugePages;
+use millrace_engine::{Pool, Waker};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -24,6 +25,10 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+fn context() -> Context {
+    Context { pool: Pool::new(16, HugePages::Off).unwrap(), changed: Waker::new().unwrap() }
 }
 
 fn frames() -> Vec<Vec<u8>> {
@@ -113,8 +118,8 @@ fn what_is_written_can_be_played() {
     let mut burst = TestBurst::new(Pool::new(1024, HugePages::Off).unwrap());
     let open = |read: Option<&Temporary>, write: Option<&Temporary>, repeat| {
         let path = |t: &Temporary| t.0.clone();
-        crate::open(&Spec::Pcap { read: read.map(path), write: write.map(path), repeat, rate: Rate::Max }, "cap")
-            .unwrap()
+        let spec = Spec::Pcap { read: read.map(path), write: write.map(path), repeat, rate: Rate::Max };
+        crate::open(&spec, "cap", &context()).unwrap()
     };
     let mut writer = open(None, Some(&file), Repeat::Forever);
     let mut pair = writer.queues(2).unwrap();
@@ -166,8 +171,8 @@ fn other_programs_read_what_is_written() {
 #[test]
 fn a_missing_file_may_come_later() {
     let spec = |read| Spec::Pcap { read, write: None, repeat: Repeat::Forever, rate: Rate::Max };
-    let missing = crate::open(&spec(Some(Temporary::new().0.clone())), "cap").map(drop);
+    let missing = crate::open(&spec(Some(Temporary::new().0.clone())), "cap", &context()).map(drop);
     assert!(matches!(missing, Err(OpenError::Missing { .. })));
-    let refused = crate::open(&spec(Some("/etc/passwd".into())), "cap").map(drop).unwrap_err();
+    let refused = crate::open(&spec(Some("/etc/passwd".into())), "cap", &context()).map(drop).unwrap_err();
     assert_eq!(refused.to_string(), "/etc/passwd: not a pcap or pcapng file");
 }

@@ -180,7 +180,7 @@ fn queues_share_flows_and_no_frame_comes_twice() {
         veth("host", "wire");
         ip("address add 10.9.0.1/24 dev host");
         ip("neighbor add 10.9.0.2 lladdr 02:00:00:00:00:02 dev host");
-        let mut device = open(&af_packet("wire", 2), "port").unwrap();
+        let mut device = open(&af_packet("wire", 2), "port", &context()).unwrap();
         let pairs = device.queues(3).unwrap();
         let is_there: Vec<_> = pairs.iter().map(|p| (p.rx.is_some(), p.tx.is_some())).collect();
         assert_eq!(is_there, [(true, true), (true, true), (false, true)]);
@@ -242,7 +242,7 @@ fn readable(fd: &impl std::os::fd::AsRawFd) -> bool {
 #[test]
 fn gone_is_told_and_can_come_back() {
     in_namespace(|| {
-        assert!(is_missing(open(&af_packet("b", 1), "port")));
+        assert!(is_missing(open(&af_packet("b", 1), "port", &context())));
         veth("a", "b");
         let mut port = Port::open(&af_packet("b", 1));
         let watch = millrace_io::link_watch().unwrap();
@@ -252,7 +252,7 @@ fn gone_is_told_and_can_come_back() {
         assert_eq!(port.device.link(), Link::Missing);
         assert!(port.burst.tx(&mut *port.tx, &[&experimental(1, 60)]).is_err());
         assert!(port.device.set_mtu(1400).is_err());
-        assert!(is_missing(open(&af_packet("b", 1), "port")));
+        assert!(is_missing(open(&af_packet("b", 1), "port", &context())));
 
         // Slowly: it goes down, that is noticed, and then it is removed, of which the socket is not told.
         veth("a", "b");
@@ -303,15 +303,15 @@ fn a_sleeper_is_woken_by_a_packet_and_by_the_end() {
 #[test]
 fn what_cannot_be_opened_says_why() {
     in_namespace(|| {
-        let refused = open(&af_packet("lo", 1), "port").map(drop);
+        let refused = open(&af_packet("lo", 1), "port", &context()).map(drop);
         assert!(refused.is_ok(), "the loopback device has an Ethernet address, of zeros");
         ip("link add name a type veth peer name b");
-        let device = open(&af_packet("a", 1), "port").unwrap();
+        let device = open(&af_packet("a", 1), "port", &context()).unwrap();
         assert_eq!(device.link(), Link::Down);
         assert!(device.mtu_range().contains(&9000));
         assert_eq!((device.info().driver, device.info().modes[0].1.as_str()), ("af-packet", "veth"));
         ip("tuntap add dev t3 mode tun");
-        let error = open(&af_packet("t3", 1), "port").map(drop).unwrap_err();
+        let error = open(&af_packet("t3", 1), "port", &context()).map(drop).unwrap_err();
         assert_eq!(error.to_string(), "t3: not an Ethernet device");
     });
 }

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use etherparse::{NetHeaders, PacketHeaders, TransportHeader};
-use millrace_engine::Pool;
 use millrace_engine::device::{TestBurst, Wake};
 use millrace_engine::memory::HugePages;
+use millrace_engine::{Pool, Waker};
 use millrace_io::{
-    AddressRange, Device, Flow, FrameSize, Frames, Generator, OpenError, Order, PcapWriter, PortRange, Protocol,
-    QueuePair, Rate, Spec, Stream, open,
+    AddressRange, Context, Device, Flow, FrameSize, Frames, Generator, OpenError, Order, PcapWriter, PortRange,
+    Protocol, QueuePair, Rate, Spec, Stream, open,
 };
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -29,6 +29,10 @@ fn generator(streams: Vec<Stream>) -> Generator {
     Generator { streams, burst: 256, check: true, latency: false }
 }
 
+fn context() -> Context {
+    Context { pool: Pool::new(16, HugePages::Off).unwrap(), changed: Waker::new().unwrap() }
+}
+
 struct Gen {
     device: Box<dyn Device>,
     queues: Vec<QueuePair>,
@@ -37,7 +41,7 @@ struct Gen {
 
 impl Gen {
     fn open(spec: Generator, queues: usize) -> Gen {
-        let mut device = open(&Spec::Generator(spec), "gen0").unwrap();
+        let mut device = open(&Spec::Generator(spec), "gen0", &context()).unwrap();
         let queues = device.queues(queues).unwrap();
         Gen { device, queues, burst: TestBurst::new(Pool::new(2048, HugePages::Off).unwrap()) }
     }
@@ -369,7 +373,7 @@ fn frames_of_a_capture_are_played_over_and_over() {
     assert_eq!(got.len(), 100);
     assert!(got.iter().zip(frames.iter().cycle()).all(|(a, b)| a == b));
     std::fs::remove_file(&path).unwrap();
-    let gone = open(&Spec::Generator(generator(vec![played])), "gen0").map(drop);
+    let gone = open(&Spec::Generator(generator(vec![played])), "gen0", &context()).map(drop);
     assert!(matches!(gone, Err(OpenError::Refused { .. })));
 }
 
@@ -382,7 +386,7 @@ fn impossible_streams_are_refused() {
         (Flow { vlan: Some(4095), ..flow("198.18.0.0") }, "VLAN"),
         (Flow { order: Order::Shuffled, ..flow("198.255.255.255") }, "to shuffle"),
     ] {
-        let error = open(&Spec::Generator(generator(vec![stream(wrong)])), "gen0").map(drop).unwrap_err();
+        let error = open(&Spec::Generator(generator(vec![stream(wrong)])), "gen0", &context()).map(drop).unwrap_err();
         assert!(error.to_string().contains(why), "{error}");
     }
 }

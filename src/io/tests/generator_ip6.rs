@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use etherparse::{NetHeaders, PacketHeaders, TransportHeader};
-use millrace_engine::Pool;
 use millrace_engine::device::TestBurst;
 use millrace_engine::memory::HugePages;
+use millrace_engine::{Pool, Waker};
 use millrace_io::{
-    AddressRange, Device, Flow, FrameSize, Frames, Generator, Order, Protocol, QueuePair, Rate, Spec, Stream, open,
+    AddressRange, Context, Device, Flow, FrameSize, Frames, Generator, Order, Protocol, QueuePair, Rate, Spec, Stream,
+    open,
 };
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
@@ -24,6 +25,10 @@ fn spec(flow: Flow) -> Spec {
     Spec::Generator(Generator { streams: vec![stream], burst: 256, check: true, latency: false })
 }
 
+fn context() -> Context {
+    Context { pool: Pool::new(16, HugePages::Off).unwrap(), changed: Waker::new().unwrap() }
+}
+
 struct Gen {
     device: Box<dyn Device>,
     queues: Vec<QueuePair>,
@@ -32,7 +37,7 @@ struct Gen {
 
 impl Gen {
     fn new(flow: Flow) -> Gen {
-        let mut device = open(&spec(flow), "gen0").unwrap();
+        let mut device = open(&spec(flow), "gen0", &context()).unwrap();
         let queues = device.queues(1).unwrap();
         Gen { device, queues, burst: TestBurst::new(Pool::new(2048, HugePages::Off).unwrap()) }
     }
@@ -161,6 +166,6 @@ fn the_sink_finds_what_is_wrong() {
 #[test]
 fn both_ends_are_of_one_family() {
     let mixed = Flow::new(range("10.0.0.1", "10.0.0.1"), range("2001:db8::", "2001:db8::"));
-    let error = open(&spec(mixed), "gen0").map(drop).unwrap_err();
+    let error = open(&spec(mixed), "gen0", &context()).map(drop).unwrap_err();
     assert!(error.to_string().contains("different families"), "{error}");
 }

@@ -135,7 +135,7 @@ fn off_is_not_gone_and_gone_is_told() {
 #[test]
 fn queues_share_flows() {
     in_namespace(|| {
-        let mut device = open(&tap("mr-lan", 2), "port").unwrap();
+        let mut device = open(&tap("mr-lan", 2), "port", &context()).unwrap();
         let pairs = device.queues(3).unwrap();
         let is_there: Vec<_> = pairs.iter().map(|p| (p.rx.is_some(), p.tx.is_some())).collect();
         assert_eq!(is_there, [(true, true), (true, true), (false, true)]);
@@ -175,13 +175,13 @@ fn a_device_made_by_somebody_else_is_used_and_left() {
         ip("tuntap add dev mine mode tap");
         let mut port = Port::open(&tap("mine", 1));
         assert_eq!(port.tx(&[&experimental(1, 60)]), 1);
-        let busy = open(&tap("mine", 1), "other").map(drop).unwrap_err();
+        let busy = open(&tap("mine", 1), "other", &context()).map(drop).unwrap_err();
         assert_eq!(busy.to_string(), "mine: another program has it");
         drop(port);
         assert!(run("ip", "-br link").contains("mine"));
         veth("a", "b");
-        let error = open(&tap("a", 1), "other").map(drop).unwrap_err();
+        let error = open(&tap("a", 1), "other", &context()).map(drop).unwrap_err();
         assert!(error.to_string().contains("no tap device"), "{error}");
-        assert!(open(&tap("a-name-too-long-for-it", 1), "other").map(drop).is_err());
+        assert!(open(&tap("a-name-too-long-for-it", 1), "other", &context()).map(drop).is_err());
     });
 }

@@ -1,10 +1,10 @@
 //! A network namespace of the test's own, and what tests do in it.
 #![allow(dead_code, reason = "each test uses its part")]
 
-use millrace_engine::Pool;
 use millrace_engine::device::{RxQueue, TestBurst, TxQueue};
 use millrace_engine::memory::HugePages;
-use millrace_io::{Device, OpenError, QueuePair, Spec, open};
+use millrace_engine::{Pool, Waker};
+use millrace_io::{Context, Device, OpenError, QueuePair, Spec, open};
 use std::ffi::CString;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -97,12 +97,14 @@ pub struct Port {
 
 impl Port {
     pub fn open(spec: &Spec) -> Port {
-        Port::new(open(spec, "port").unwrap())
+        let context = context();
+        Port::new(open(spec, "port", &context).unwrap(), context.pool)
     }
 
-    pub fn new(mut device: Box<dyn Device>) -> Port {
+    /// A device with the pool that it was opened with.
+    pub fn new(mut device: Box<dyn Device>, pool: &'static Pool) -> Port {
         let QueuePair { rx, tx } = device.queues(1).unwrap().remove(0);
-        Port { device, rx: rx.unwrap(), tx: tx.unwrap(), burst: TestBurst::new(pool()) }
+        Port { device, rx: rx.unwrap(), tx: tx.unwrap(), burst: TestBurst::new(pool) }
     }
 
     pub fn rx(&mut self) -> Vec<Vec<u8>> {
@@ -130,6 +132,11 @@ impl Port {
 
 pub fn pool() -> &'static Pool {
     Pool::new(4096, HugePages::Off).unwrap()
+}
+
+/// A pool of its own, and nobody who is rung.
+pub fn context() -> Context {
+    Context { pool: pool(), changed: Waker::new().unwrap() }
 }
 
 /// Waits until `done` says so.
