@@ -9,6 +9,8 @@
 //! | `device` `spec` | the trait, and what can be opened |
 //! | `af_packet` | a network device of the kernel, by packet sockets |
 //! | `tap` | a device that the kernel sees and we are the wire of |
+//! | `memif` | shared memory with another process |
+//! | `vhost_user` | the network card of a virtual machine |
 //! | `pcap` | capture files |
 //! | `loopback` | no wire at all |
 //! | `generator` | the built-in source and sink of traffic |
@@ -23,6 +25,7 @@ mod counts;
 mod device;
 mod generator;
 mod loopback;
+mod memif;
 mod netlink;
 mod pace;
 mod pcap;
@@ -31,6 +34,7 @@ mod segment;
 mod spec;
 mod sys;
 mod tap;
+mod vhost_user;
 
 use millrace_engine::{Pool, Waker};
 
@@ -60,13 +64,15 @@ pub struct Context {
 pub fn open(spec: &Spec, name: &str, context: &Context) -> Result<Box<dyn Device>, OpenError> {
     Ok(match spec {
         Spec::AfPacket { device, queues } => Box::new(af_packet::AfPacket::open(device, *queues)?),
+        Spec::Memif(memif) => Box::new(memif::Memif::open(memif, name, context)?),
         Spec::Tap { device, queues } => Box::new(tap::Tap::open(device, *queues, name)?),
-        Spec::AfXdp(_) | Spec::Memif(_) | Spec::VhostUser(_) | Spec::Dpdk(_) => {
+        Spec::AfXdp(_)  | Spec::Dpdk(_) => {
             return Err(OpenError::refused(name, format!("no driver for {:?}", context.pool.count())));
         }
         Spec::Pcap { read, write, repeat, rate } => {
             Box::new(pcap::Pcap::open(read.as_deref(), write.as_deref(), *repeat, *rate, name)?)
         }
+        Spec::VhostUser(vhost) => Box::new(vhost_user::VhostUser::open(vhost, name, context)?),
         Spec::Loopback => Box::new(loopback::Loopback::open(name)),
         Spec::Generator(generator) => Box::new(generator::Device::open(generator, name)?),
     })
