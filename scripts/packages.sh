@@ -9,6 +9,8 @@ packages=(
     iputils-tracepath dnsmasq-base                   # path MTUs, and a resolver
     ndisc6                                           # router and neighbour solicitations by hand
     nftables                                         # Linux's own NAT, which Millrace's is compared with
+    qemu-system-x86 kmod cpio xz-utils               # virtual machines, and the guest in them (scripts/guest.sh)
+    dpdk librte-mempool-ring23 librte-net-virtio23 librte-net-vhost23   # dpdk-testpmd: peers for vhost-user
     valgrind                                         # benchmarks: instructions and cache misses
 )
 

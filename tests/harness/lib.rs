@@ -14,6 +14,7 @@ mod dual;
 pub mod frames;
 pub mod frames6;
 pub mod golden;
+mod guest;
 mod kernel;
 pub mod l4;
 mod lab;
@@ -30,6 +31,7 @@ mod two;
 mod wire;
 
 pub use dual::{DualHosts, LAN6, WAN6};
+pub use guest::{Guest, Machine};
 pub use lab::{Host, Lab};
 pub use libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
 pub use namespace::Namespace;
