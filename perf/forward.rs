@@ -112,9 +112,24 @@ pub fn sent(daemon: &Daemon) -> Result<(f64, f64)> {
     Ok((all.iter().filter_map(|i| i["tx_packets"].as_f64()).sum(), now))
 }
 
-/// The graph's clocks a packet: every node behind the source, the way into the sink included. What a node takes of each packet that
-/// comes to it counts as many times as packets do.
+/// The graph's clocks a packet: every node behind the source, the way into the sink included.
 fn read(daemon: &Daemon, packets: f64, seconds: f64) -> Result<Measured> {
+    let Clocks { nodes, all, input } = clocks(daemon)?;
+    Ok(Measured { value: all - input, mpps: Some(packets / seconds / 1e6), nodes })
+}
+
+/// Clocks since they were cleared.
+pub struct Clocks {
+    /// By node, for a packet that comes to it.
+    pub nodes: BTreeMap<String, f64>,
+    /// For a packet that came in: what a node takes of each that comes to it counts as many times as packets do.
+    pub all: f64,
+    /// Of that, what the way in takes.
+    pub input: f64,
+}
+
+/// What the nodes took of the packets that were forwarded.
+pub fn clocks(daemon: &Daemon) -> Result<Clocks> {
     let runtime = daemon.json(&["show", "runtime"])?;
     let rows = runtime.as_array().or_else(|| runtime["nodes"].as_array()).cloned().unwrap_or_default();
     let mut clocks: BTreeMap<String, (f64, f64)> = BTreeMap::new();
@@ -124,7 +139,7 @@ fn read(daemon: &Daemon, packets: f64, seconds: f64) -> Result<Measured> {
         entry.0 += number(row, "clocks_per_packet") * packets;
         entry.1 += packets;
     }
-    let (_, received) = clocks.get("device-input").copied().context("no device-input")?;
+    let (input, received) = clocks.get("device-input").copied().context("no device-input")?;
     // Those that stray packets come to are not worth a figure.
     let visited = clocks.iter().filter(|(_, c)| c.1 > received / 100.0);
     let nodes: BTreeMap<String, f64> = visited.map(|(n, c)| (n.clone(), c.0 / c.1)).collect();
@@ -132,9 +147,8 @@ fn read(daemon: &Daemon, packets: f64, seconds: f64) -> Result<Measured> {
         ["ip4-lookup", "ip6-lookup"].iter().any(|node| nodes.contains_key(*node)),
         "nothing was forwarded: {runtime}"
     );
-    clocks.remove("device-input");
-    let graph = clocks.values().map(|(clocks, _)| clocks).sum::<f64>() / received;
-    Ok(Measured { value: graph, mpps: Some(packets / seconds / 1e6), nodes })
+    let all = clocks.values().map(|(clocks, _)| clocks).sum::<f64>() / received;
+    Ok(Clocks { nodes, all, input: input / received })
 }
 
 fn number(row: &Value, key: &str) -> f64 {

@@ -10,9 +10,16 @@ mod forward;
 mod graph;
 mod idle;
 mod ip6;
+mod load;
+mod machine;
+mod memif;
 mod nat44;
+mod pairs;
+mod rates;
 mod report;
+mod rfc2544;
 mod routes;
+mod rows;
 mod updates;
 mod valgrind;
 
@@ -42,6 +49,10 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Searches the highest rate at which two interfaces of a driver lose nothing, and measures latency at half of it (RFC 2544).
+    Rfc2544(rates::Asked),
+    /// Prints what passes between two interfaces of each driver.
+    Rates(rates::Asked),
     /// Sends a fixed set of packets through the graph in this process and ends (to be run under valgrind).
     Graph {
         /// Packets in a vector.
@@ -64,9 +75,15 @@ const TRIES: usize = 3;
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
-    if let Some(Command::Graph { vector, vectors, nat44, limit }) = args.command {
-        let nat = nat44.map(|sessions| graph::Nat { sessions, limit: limit.unwrap_or(sessions) });
-        graph::run(vector, vectors, nat)?;
+    if let Some(command) = &args.command {
+        match command {
+            Command::Rfc2544(asked) => rates::rfc2544(asked)?,
+            Command::Rates(asked) => rates::matrix(asked)?,
+            Command::Graph { vector, vectors, nat44, limit } => {
+                let nat = nat44.map(|sessions| graph::Nat { sessions, limit: limit.unwrap_or(sessions) });
+                graph::run(*vector, *vectors, nat)?;
+            }
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let mut baseline = Baseline::read(&args.baseline)?;
@@ -75,7 +92,7 @@ fn main() -> Result<ExitCode> {
     let mut results = Vec::new();
     let mut worse = false;
     println!("{}", Row::HEADING);
-    for row in report::ROWS.iter().filter(|r| args.rows.is_empty() || args.rows.iter().any(|n| n == r.name)) {
+    for row in rows::ROWS.iter().filter(|r| args.rows.is_empty() || args.rows.iter().any(|n| n == r.name)) {
         let mut best: Option<Measured> = None;
         for _ in 0..TRIES {
             let Some(measured) = row.measure()? else { break };
@@ -88,7 +105,7 @@ fn main() -> Result<ExitCode> {
             }
         }
         let Some(measured) = best else {
-            println!("{:<24} not measured: valgrind is not installed", row.name);
+            println!("{:<24} not measured: it needs {}", row.name, row.needs);
             continue;
         };
         worse |= row.is_worse(&measured, &baseline, pace) && !args.record;

@@ -1,6 +1,5 @@
-//! The rows: what each is called, must reach and may lose, and how it is printed and kept.
+//! What a row is called, must reach and may lose, and how it is printed and kept.
 
-use crate::{failover, forward, idle, ip6, nat44, routes, updates, valgrind};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -30,13 +29,14 @@ impl Measured {
     }
 }
 
-/// A row of the table.
+/// A row of the table: less is better, unless it says that more is.
 pub struct Row {
     /// Its name, as in the performance page.
     pub name: &'static str,
+    /// What the machine must have for it, where not every one has.
+    pub needs: &'static str,
     unit: &'static str,
     target: Option<f64>,
-    /// Whether less is better.
     less: bool,
     /// Whether it goes with the speed of the machine.
     paced: bool,
@@ -45,188 +45,48 @@ pub struct Row {
     run: fn() -> Result<Option<Measured>>,
 }
 
-const CLOCKS: &str = "clocks/packet";
-
-/// All rows.
-pub const ROWS: &[Row] = &[
-    Row {
-        name: "ip4-1-prefix",
-        unit: CLOCKS,
-        target: Some(45.0),
-        less: true,
-        paced: true,
-        noise: 0.0,
-        run: forward::one_prefix,
-    },
-    Row {
-        name: "ip4-1m-routes",
-        unit: CLOCKS,
-        target: Some(55.0),
-        less: true,
-        paced: true,
-        noise: 0.0,
-        run: routes::forward,
-    },
-    Row {
-        name: "route-load-1m",
-        unit: "seconds",
-        target: Some(2.0),
-        less: true,
-        paced: true,
-        noise: 0.0,
-        run: routes::load,
-    },
-    Row {
-        name: "route-memory-1m",
-        unit: "MB",
-        target: Some(150.0),
-        less: true,
-        paced: false,
-        noise: 0.0,
-        run: routes::memory,
-    },
-    Row {
-        name: "route-updates",
-        unit: "updates/s",
-        target: Some(1e5),
-        less: false,
-        paced: true,
-        noise: 0.0,
-        run: updates::run,
-    },
-    Row {
-        name: "next-hop-failover",
-        unit: "milliseconds",
-        target: Some(10.0),
-        less: true,
-        paced: false,
-        noise: 5.0,
-        run: failover::run,
-    },
-    Row {
-        name: "ip6-1-prefix",
-        unit: CLOCKS,
-        target: Some(50.0),
-        less: true,
-        paced: true,
-        noise: 0.0,
-        run: ip6::one_prefix,
-    },
-    Row {
-        name: "ip6-250k-routes",
-        unit: CLOCKS,
-        target: Some(100.0),
-        less: true,
-        paced: true,
-        noise: 0.0,
-        run: ip6::routes,
-    },
-    Row {
-        name: "workers-2",
-        unit: "times one worker",
-        target: Some(1.9),
-        less: false,
-        paced: false,
-        noise: 0.0,
-        run: forward::two_workers,
-    },
-    Row {
-        name: "nat44-65k",
-        unit: CLOCKS,
-        target: Some(100.0),
-        less: true,
-        paced: true,
-        noise: 0.0,
-        run: nat44::small,
-    },
-    Row { name: "nat44-1m", unit: CLOCKS, target: Some(140.0), less: true, paced: true, noise: 0.0, run: nat44::large },
-    Row {
-        name: "nat44-new-sessions",
-        unit: "sessions/s",
-        target: Some(2e6),
-        less: false,
-        paced: true,
-        noise: 0.0,
-        run: nat44::new_sessions,
-    },
-    Row {
-        name: "nat44-session-bytes",
-        unit: "bytes",
-        target: Some(160.0),
-        less: true,
-        paced: false,
-        noise: 0.0,
-        run: nat44::session_bytes,
-    },
-    Row {
-        name: "idle-cpu-percent",
-        unit: "% of a core",
-        target: Some(1.0),
-        less: true,
-        paced: false,
-        noise: 0.5,
-        run: idle::cpu_percent,
-    },
-    Row {
-        name: "instructions-per-packet",
-        unit: "instructions",
-        target: None,
-        less: true,
-        paced: false,
-        noise: 0.0,
-        run: valgrind::instructions,
-    },
-    Row {
-        name: "icache-misses-1",
-        unit: "misses/packet",
-        target: None,
-        less: true,
-        paced: false,
-        noise: 0.5,
-        run: || valgrind::misses(1),
-    },
-    Row {
-        name: "icache-misses-4",
-        unit: "misses/packet",
-        target: None,
-        less: true,
-        paced: false,
-        noise: 0.5,
-        run: || valgrind::misses(4),
-    },
-    Row {
-        name: "icache-misses-16",
-        unit: "misses/packet",
-        target: None,
-        less: true,
-        paced: false,
-        noise: 0.5,
-        run: || valgrind::misses(16),
-    },
-    Row {
-        name: "icache-misses-64",
-        unit: "misses/packet",
-        target: None,
-        less: true,
-        paced: false,
-        noise: 0.5,
-        run: || valgrind::misses(64),
-    },
-    Row {
-        name: "icache-misses-256",
-        unit: "misses/packet",
-        target: None,
-        less: true,
-        paced: false,
-        noise: 0.5,
-        run: || valgrind::misses(256),
-    },
-];
-
 /// How much worse than its baseline a row may be.
 const ALLOWED: f64 = 1.15;
 
 impl Row {
+    /// The unit of rows that count clocks.
+    pub const CLOCKS: &str = "clocks/packet";
+
+    /// A row, and what measures it once; that gives `None` where the machine lacks what it [needs](Row::needs).
+    pub const fn new(name: &'static str, unit: &'static str, run: fn() -> Result<Option<Measured>>) -> Row {
+        Row { name, needs: "", unit, target: None, less: true, paced: false, noise: 0.0, run }
+    }
+
+    /// What it must reach.
+    pub const fn target(mut self, target: f64) -> Row {
+        self.target = Some(target);
+        self
+    }
+
+    /// More is better.
+    pub const fn more(mut self) -> Row {
+        self.less = false;
+        self
+    }
+
+    /// It goes with the speed of the machine.
+    pub const fn paced(mut self) -> Row {
+        self.paced = true;
+        self
+    }
+
+    /// Differences below this, in its unit, are noise.
+    pub const fn noise(mut self, noise: f64) -> Row {
+        self.noise = noise;
+        self
+    }
+
+    /// What the machine must have for it.
+    pub const fn needs(mut self, needs: &'static str) -> Row {
+        self.needs = needs;
+        self
+    }
+
     /// The table's heading.
     pub const HEADING: &str =
         "row                         figure unit               Mpps  baseline  ratio  target  nodes";
@@ -310,7 +170,7 @@ impl Baseline {
 /// Writes the figures for other programs.
 pub fn write_json(path: &Path, results: &[(&Row, Measured)], baseline: &Baseline) -> Result<()> {
     let rows = results.iter().map(|(row, m)| {
-        let key = if row.unit == CLOCKS { "clocks_per_packet" } else { "value" };
+        let key = if row.unit == Row::CLOCKS { "clocks_per_packet" } else { "value" };
         json!({
             "row": row.name, key: m.value, "unit": row.unit, "mpps": m.mpps,
             "baseline": baseline.rows.get(row.name), "target": row.target, "nodes": m.nodes,

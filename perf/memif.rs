@@ -1,0 +1,42 @@
+//! The row of memif, loaded by another process.
+
+use crate::pairs::{Driver, Pair};
+use crate::report::Measured;
+use crate::rfc2544::{self, Search};
+use crate::{forward, machine};
+use anyhow::{Result, ensure};
+use std::time::Duration;
+
+/// What passes without a loss in any case, packets a second, and for how long.
+const STEADY: f64 = 1e6;
+const STEADY_TIME: Duration = Duration::from_secs(10);
+/// Trials of it, as a neighbour of the machine may spoil one.
+const TRIES: usize = 3;
+
+/// Millions of packets a second that a router forwards from one memif interface to another without a loss, 64-byte frames to 65,536
+/// destinations under one prefix, while another process on another processor makes and takes them; beside it the router's clocks a
+/// packet, and how long packets are under way at half of that rate.
+pub fn run() -> Result<Option<Measured>> {
+    let (cpu, load_cpu) = machine::processors()?;
+    if cpu == load_cpu {
+        return Ok(None);
+    }
+    let mut pair = Pair::start(Driver::Memif, 64)?;
+    let found = rfc2544::search(&mut pair.load, &Search::default())?;
+    let steady = rfc2544::passes(&mut pair.load, STEADY, STEADY_TIME, TRIES)?;
+    ensure!(steady.is_some(), "packets are lost at {} Mpps", STEADY / 1e6);
+    pair.router.json(&["clear", "runtime"])?;
+    pair.load.run(found.throughput.rate(), Duration::from_secs(1))?;
+    let clocks = forward::clocks(&pair.router)?;
+    let mpps = found.throughput.rate() / 1e6;
+    let mut measured = Measured { value: mpps, mpps: Some(mpps), nodes: clocks.nodes };
+    for (name, value) in [
+        ("clocks in all", clocks.all),
+        ("Mpps of a flood", found.flood.rate() / 1e6),
+        ("us average at half", found.half.latency.average),
+        ("us p99 at half", found.half.latency.p99),
+    ] {
+        measured.nodes.insert(name.to_owned(), value);
+    }
+    Ok(Some(measured))
+}
