@@ -183,10 +183,22 @@ impl<'n> Fields<'n> {
 
     /// The value of a key that must be there.
     pub fn required<T: Scalar>(&mut self, key: &'static str, reader: &mut Reader) -> Option<T> {
+        self.required_by(key, reader, T::read)
+    }
+
+    /// The value of a key that must be there, read by a function.
+    pub fn required_by<T>(
+        &mut self,
+        key: &'static str,
+        reader: &mut Reader,
+        read: impl Fn(&str) -> Result<T, Unreadable>,
+    ) -> Option<T> {
         if !self.has(key) {
-            reader.error(self.at, format!("{} is missing", self.name(key)), format!("expected {}", T::WANTED));
+            // `read` says of the empty text what it would have wanted.
+            let hint = read("").err().map_or_else(String::new, |wanted| wanted.to_string());
+            reader.error(self.at, format!("{} is missing", self.name(key)), hint);
         }
-        self.scalar(key, reader)
+        self.read(key, reader, read)
     }
 
     /// What a function makes of the tree under a key.

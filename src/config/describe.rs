@@ -1,6 +1,6 @@
 //! How the parts of a configuration read in a line of a plan or of an error.
 
-use crate::{Api, Buffers, Driver, NeighborKey, NextHop, Route, RouteKey, Workers, op::in_vrf};
+use crate::{Api, Buffers, Driver, Eal, NeighborKey, NextHop, Route, RouteKey, Workers, op::in_vrf};
 use std::fmt;
 
 impl fmt::Display for Workers {
@@ -17,6 +17,13 @@ impl fmt::Display for Buffers {
     }
 }
 
+impl fmt::Display for Eal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} huge-pages {}", self.memory, self.huge_pages)?;
+        self.arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
+    }
+}
+
 impl fmt::Display for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "socket {}", self.socket.display())
@@ -27,9 +34,10 @@ impl fmt::Display for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())?;
         match self {
-            Self::AfPacket(crate::AfPacket { device, .. }) | Self::Tap(crate::Tap { device, .. }) => {
-                write!(f, " {device}")
+            Self::AfPacket(_) | Self::AfXdp(_) | Self::Tap(_) | Self::VhostUser(_) | Self::Dpdk(_) => {
+                write!(f, " {}", self.device().unwrap_or_default())
             }
+            Self::Memif(memif) => write!(f, " {} id {}", memif.socket, memif.id),
             Self::Pcap(pcap) => {
                 for (word, path) in [("read", &pcap.read), ("write", &pcap.write)] {
                     if let Some(path) = path {

@@ -1,23 +1,34 @@
-//! The drivers of interfaces, each with its own keys. The traffic generator has its own file, [`generator`](crate::generator).
+//! The drivers of interfaces, each with its own keys: those with many have their own file, of the driver's name.
 
 use crate::{
-    decode::{Fields, Scalar, Unreadable},
+    af_xdp::AfXdp,
+    decode::{Fields, Scalar, Unreadable, suggestion},
     diagnostic::Reader,
+    dpdk::Dpdk,
     generator::Generator,
-    later,
+    memif::Memif,
     name::Name,
-    units::{Rate, Repeat},
+    pcap::Pcap,
+    vhost_user::VhostUser,
     yaml::Node,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What moves an interface's packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Driver {
     /// A network device of the kernel, by a packet socket.
     AfPacket(AfPacket),
+    /// A network device of the kernel, by a program in front of its protocols.
+    AfXdp(AfXdp),
     /// A tap device that the daemon makes: the kernel's end of a wire to the router.
     Tap(Tap),
+    /// Memory shared with another process.
+    Memif(Memif),
+    /// The network device of a virtual machine.
+    VhostUser(VhostUser),
+    /// A device that DPDK drives.
+    Dpdk(Dpdk),
     /// Frames read from and written to capture files.
     Pcap(Pcap),
     /// No wire: always up, what is sent to it is dropped, its addresses are the router's own.
@@ -46,19 +57,6 @@ pub struct Tap {
     pub queues: u16,
 }
 
-/// `driver: pcap`. At least one of `read` and `write` is set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pcap {
-    /// The capture whose frames come in.
-    pub read: Option<PathBuf>,
-    /// The capture that frames sent are written to.
-    pub write: Option<PathBuf>,
-    /// How often `read` is played (key `loop`); default once.
-    pub repeat: Repeat,
-    /// How fast `read` is played; default `max`.
-    pub rate: Rate,
-}
-
 /// A sub-interface (IEEE 802.1Q): its name is `parent.id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vlan {
@@ -76,7 +74,11 @@ impl Driver {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::AfPacket(_) => "af-packet",
+            Self::AfXdp(_) => "af-xdp",
             Self::Tap(_) => "tap",
+            Self::Memif(_) => "memif",
+            Self::VhostUser(_) => "vhost-user",
+            Self::Dpdk(_) => "dpdk",
             Self::Pcap(_) => "pcap",
             Self::Loopback => "loopback",
             Self::Generator(_) => "generator",
@@ -84,24 +86,56 @@ impl Driver {
         }
     }
 
-    /// The kernel's name of the device that it uses, if it uses one.
+    /// What it uses, if that has a name: a device of the kernel or of DPDK, a socket.
     pub fn device(&self) -> Option<&str> {
         match self {
-            Self::AfPacket(AfPacket { device, .. }) | Self::Tap(Tap { device, .. }) => Some(device),
-            _ => None,
+            Self::AfPacket(AfPacket { device, .. })
+            | Self::AfXdp(AfXdp { device, .. })
+            | Self::Tap(Tap { device, .. })
+            | Self::Dpdk(Dpdk { device, .. }) => Some(device),
+            Self::Memif(Memif { socket, .. }) | Self::VhostUser(VhostUser { socket, .. }) => Some(socket.as_str()),
+            Self::Pcap(_) | Self::Loopback | Self::Generator(_) | Self::Vlan(_) => None,
         }
     }
 }
 
 impl Driver {
-    /// What of the host only one interface can use: devices, files written.
-    pub(crate) fn resources(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        let file = match self {
-            Self::Pcap(pcap) => pcap.write.as_deref(),
-            _ => None,
-        };
-        let device = self.device().map(|device| ("device", Path::new(device)));
-        device.into_iter().chain(file.map(|file| ("the written file", file)))
+    /// What of the host it uses that interfaces can't have in common, as its key and its name; and what may share that all the same.
+    pub(crate) fn resource(&self) -> Option<(Resource, &Path)> {
+        match self {
+            Self::AfPacket(AfPacket { device: name, .. })
+            | Self::AfXdp(AfXdp { device: name, .. })
+            | Self::Tap(Tap { device: name, .. }) => Some((Resource::Device, Path::new(name))),
+            Self::Dpdk(dpdk) => Some((Resource::Device, Path::new(dpdk.name()))),
+            Self::Memif(memif) => Some((Resource::MemifSocket, memif.socket.path())),
+            Self::VhostUser(vhost) => Some((Resource::Socket, vhost.socket.path())),
+            Self::Pcap(pcap) => Some((Resource::File, pcap.write.as_deref()?)),
+            Self::Loopback | Self::Generator(_) | Self::Vlan(_) => None,
+        }
+    }
+}
+
+/// What of the host an interface may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    /// A network device.
+    Device,
+    /// A file that is written.
+    File,
+    /// A Unix socket.
+    Socket,
+    /// A Unix socket that other interfaces may use, too, if they are of driver memif.
+    MemifSocket,
+}
+
+impl Resource {
+    /// The key that names it, and what to call it.
+    pub const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Device => ("device", "device"),
+            Self::File => ("write", "the written file"),
+            Self::Socket | Self::MemifSocket => ("socket", "socket"),
+        }
     }
 }
 
@@ -113,20 +147,17 @@ impl Vlan {
 }
 
 /// The drivers that a file can name.
-const WORDS: &str = "af-packet, tap, pcap, loopback or generator";
+const WORDS: &[&str] = &["af-packet", "af-xdp", "tap", "memif", "vhost-user", "dpdk", "pcap", "loopback", "generator"];
 
 impl Driver {
     /// Reads `driver` and the keys that belong to it. None when something about them is wrong.
     pub(crate) fn decode(interface: &Name, fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Self> {
-        let expected = || Unreadable::wanted(WORDS);
+        let expected = || Unreadable::wanted(format_args!("one of: {}", WORDS.join(", ")));
         if !fields.has("driver") {
             reader.error(fields.at(""), format!("{} is missing", fields.name("driver")), expected().to_string());
         }
         let word =
             fields.read("driver", reader, |text| if text.is_empty() { Err(expected()) } else { Ok(text.to_owned()) });
-        let queues = |fields: &mut Fields<'_>, reader: &mut Reader| {
-            fields.number("queues", 1..=Self::MAX_QUEUES, reader).unwrap_or(1)
-        };
         let driver = match word.as_deref() {
             Some("af-packet") => {
                 let (device, queues) = (device(fields, reader), queues(fields, reader));
@@ -136,6 +167,10 @@ impl Driver {
                 let (device, queues) = (device(fields, reader), queues(fields, reader));
                 Self::Tap(Tap { device: device?, queues })
             }
+            Some("af-xdp") => Self::AfXdp(AfXdp::decode(fields, reader)?),
+            Some("memif") => Self::Memif(Memif::decode(fields, reader)?),
+            Some("vhost-user") => Self::VhostUser(VhostUser::decode(fields, reader)?),
+            Some("dpdk") => Self::Dpdk(Dpdk::decode(fields, reader)?),
             Some("pcap") => Self::Pcap(Pcap::decode(fields, reader)?),
             Some("loopback") => Self::Loopback,
             Some("generator") => Self::Generator(Generator::decode(interface, fields, reader)),
@@ -143,22 +178,13 @@ impl Driver {
                 fields.tolerate();
                 let word = unknown?;
                 let (at, name) = (fields.at("driver"), fields.name("driver"));
-                match later::feature(later::DRIVER, word) {
-                    Some(feature) => {
-                        reader.error(
-                            at,
-                            format!("{name}: this version of millrace has no {feature}"),
-                            expected().to_string(),
-                        );
-                    }
-                    None if word == "vlan" => {
-                        reader.error(
-                            at,
-                            format!("{name}: a VLAN is no driver"),
-                            "write it under `sub-interfaces` of its parent",
-                        );
-                    }
-                    None => reader.error(at, format!("{name}: cannot take \"{word}\""), expected().to_string()),
+                match word {
+                    "vlan" => reader.error(
+                        at,
+                        format!("{name}: a VLAN is no driver"),
+                        "write it under `sub-interfaces` of its parent",
+                    ),
+                    _ => reader.error(at, format!("{name}: cannot take \"{word}\""), suggestion(word, WORDS)),
                 }
                 return None;
             }
@@ -173,6 +199,10 @@ impl Driver {
             Self::AfPacket(AfPacket { device, queues }) | Self::Tap(Tap { device, queues }) => {
                 node.with("device", Node::text(device)).with_unless(&1, "queues", queues)
             }
+            Self::AfXdp(xdp) => xdp.encode(node),
+            Self::Memif(memif) => memif.encode(node),
+            Self::VhostUser(vhost) => vhost.encode(node),
+            Self::Dpdk(dpdk) => dpdk.encode(node),
             Self::Pcap(pcap) => pcap.encode(node),
             Self::Generator(generator) => generator.encode(node),
             Self::Loopback | Self::Vlan(_) => node,
@@ -180,42 +210,14 @@ impl Driver {
     }
 }
 
-impl Pcap {
-    fn decode(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Self> {
-        let named = fields.has("read") || fields.has("write");
-        let pcap = Self {
-            read: fields.scalar("read", reader),
-            write: fields.scalar("write", reader),
-            repeat: fields.scalar("loop", reader).unwrap_or(Repeat::ONCE),
-            rate: fields.scalar("rate", reader).unwrap_or(Rate::Max),
-        };
-        if !named {
-            reader.error(
-                fields.at(""),
-                format!("{}: pcap without a file", fields.what()),
-                "expected `read`, `write` or both",
-            );
-        }
-        if pcap.read.is_some() && pcap.read == pcap.write {
-            let message = format!("{}: this is the file that is read", fields.name("write"));
-            reader.error(fields.at("write"), message, "expected another file to write to");
-        }
-        (pcap.read.is_some() || pcap.write.is_some()).then_some(pcap)
-    }
-
-    fn encode(&self, mut node: Node) -> Node {
-        for (key, path) in [("read", &self.read), ("write", &self.write)] {
-            if let Some(path) = path {
-                node = node.with(key, Node::text(path.display()));
-            }
-        }
-        node.with_unless(&Repeat::ONCE, "loop", &self.repeat).with_unless(&Rate::Max, "rate", &self.rate)
-    }
+/// The kernel's name of a network device: 1 to 15 bytes without `/`, `:` and white space (dev_valid_name in the kernel).
+pub(crate) fn device(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<String> {
+    fields.required("device", reader).map(|Device(name)| name)
 }
 
-/// The kernel's name of a network device: 1 to 15 bytes without `/`, `:` and white space (dev_valid_name in the kernel).
-fn device(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<String> {
-    fields.required("device", reader).map(|Device(name)| name)
+/// Reads `queues`.
+pub(crate) fn queues(fields: &mut Fields<'_>, reader: &mut Reader) -> u16 {
+    fields.number("queues", 1..=Driver::MAX_QUEUES, reader).unwrap_or(1)
 }
 
 struct Device(String);

@@ -2,15 +2,16 @@
 //!
 //! [`edit`] is pure and gives the next configuration; [`plan`](crate::plan()) then says how to get there. It refuses
 //! - to add what is there, and to remove what isn't;
-//! - to remove an interface that sub-interfaces, neighbours, routes, policy routes or nat44 name: remove those first;
+//! - to remove an interface that sub-interfaces, cross-connects, neighbours, routes, policy routes or nat44 name: remove those first;
 //! - whatever a file with the same content would be refused for.
 
 use crate::{
-    Config, Interface, Mac, MssClamp, Name, Nat44Edit, NeighborKey, PolicyMatch, PolicyRoute, Problem, Route, RouteKey,
-    RouterAdvertisements, State, Urpf,
+    Config, Driver, Interface, Mac, MssClamp, Name, Nat44Edit, NeighborKey, PolicyMatch, PolicyRoute, Problem, Route,
+    RouteKey, RouterAdvertisements, State, Urpf,
+    decode::Fields,
     diagnostic::{Diagnostic, Position, Reader},
     policy_routes,
-    yaml::{self, Entry, Node},
+    yaml::{self, Entry, Node, Value},
 };
 use ipnet::IpNet;
 use std::collections::btree_map;
@@ -33,7 +34,7 @@ pub enum Edit {
         /// Its name.
         name: Name,
     },
-    /// `interface set NAME {up|down|mtu N|mac M|vrf V|urpf U|mss-clamp C|router-advertisements R}`.
+    /// `interface set NAME {up|down|mtu N|mac M|vrf V|urpf U|mss-clamp C|router-advertisements R|cross-connect X|KEY VALUE}`.
     InterfaceSet {
         /// Its name.
         name: Name,
@@ -115,6 +116,10 @@ pub enum InterfaceSetting {
     Urpf(Urpf),
     /// `mss-clamp off|auto|N`, in bytes.
     MssClamp(MssClamp),
+    /// `cross-connect OTHER|off`.
+    CrossConnect(Option<Name>),
+    /// Keys of its driver with their values, as in a file. An empty value: what is meant without the key.
+    Driver(Vec<(String, String)>),
 }
 
 /// Why an edit was refused. The text says what is wrong and what would be right.
@@ -228,15 +233,7 @@ fn add_interface(
         return Err(EditError::Exists(message));
     }
     let mut reader = Reader::default();
-    let mut node = Node::map();
-    for (i, (key, value)) in settings.iter().enumerate() {
-        if key == "driver" || settings[..i].iter().any(|(other, _)| other == key) {
-            reader.error(Position::default(), format!("interface {name}: {key} stands here twice"), "keep one of them");
-        }
-        if let Some(value) = yaml::value(value, &mut reader) {
-            node = node.with(key, value);
-        }
-    }
+    let node = keys(&name, settings, &mut reader);
     let decoded = match driver {
         "vlan" => sub_interface(config, &name, &node, &mut reader),
         _ => Interface::decode(&name, &node.with("driver", Node::text(driver)), &mut reader),
@@ -249,6 +246,44 @@ fn add_interface(
         config.interfaces.insert(name, interface);
     }
     Ok(())
+}
+
+/// Keys and values of a command as a file would have them, without `driver`.
+fn keys(name: &Name, settings: &[(String, String)], reader: &mut Reader) -> Node {
+    let mut node = Node::map();
+    for (i, (key, value)) in settings.iter().enumerate() {
+        if key == "driver" || settings[..i].iter().any(|(other, _)| other == key) {
+            reader.error(Position::default(), format!("interface {name}: {key} stands here twice"), "keep one of them");
+        }
+        if let Some(value) = yaml::value(value, reader) {
+            node = node.with(key, value);
+        }
+    }
+    node
+}
+
+/// A driver with other values for some of its keys.
+fn driver(name: &Name, old: &Driver, settings: &[(String, String)]) -> Result<Driver, EditError> {
+    let mut reader = Reader::default();
+    if let Driver::Vlan(vlan) = old {
+        let hint = format!("set it on {}, or remove it and add another", vlan.parent);
+        let error =
+            settings.iter().map(|(key, _)| format!("interface {name}: {key}: a sub-interface has no driver; {hint}"));
+        return Err(EditError::Unreadable(error.collect()));
+    }
+    let (new, old) = (keys(name, settings, &mut reader), old.encode(Node::map()));
+    let all =
+        old.entries().iter().filter(|entry| settings.iter().all(|(key, _)| *key != entry.key)).chain(new.entries());
+    let all = all.filter(|entry| !matches!(&entry.value.value, Value::Text(text) if text.is_empty()));
+    let node = all.fold(Node::map(), |node, entry| node.with(&entry.key, entry.value.clone()));
+    let decoded =
+        Fields::open(&node, format_args!("interface {name}"), "a driver", &mut reader).and_then(|mut fields| {
+            let driver = Driver::decode(name, &mut fields, &mut reader);
+            fields.close(&mut reader);
+            driver
+        });
+    unreadable(reader)?;
+    decoded.ok_or_else(|| EditError::Unreadable(vec![format!("interface {name}: not a driver's keys")]))
 }
 
 /// Refuses values that could not be read.
@@ -291,10 +326,13 @@ fn remove_interface(config: &mut Config, name: &Name) -> Result<(), EditError> {
         config.neighbors.keys().filter(|key| key.interface == *name).map(|key| format!("neighbor {}", key.address));
     let routes = config.routes.iter().filter(|(_, route)| named(route)).map(|(key, _)| format!("route {key}"));
     let nat44 = config.nat44.users_of(name);
+    let connected = config.interfaces.iter().filter(|(_, other)| other.cross_connect.as_ref() == Some(name));
+    let connected = connected.map(|(other, _)| format!("cross-connect of {other}"));
     let policy_routes = config.policy_routes.iter().map(|rule| &rule.packets);
     let policy_routes = policy_routes.filter(|packets| packets.interface.as_ref() == Some(name));
     let policy_routes = policy_routes.map(|packets| format!("policy-route {packets}"));
-    let users: Vec<_> = subs.chain(neighbors).chain(routes).chain(policy_routes).chain(nat44).collect();
+    let users: Vec<_> =
+        subs.chain(connected).chain(neighbors).chain(routes).chain(policy_routes).chain(nat44).collect();
     if !users.is_empty() {
         let (shown, more) = users.split_at(users.len().min(8));
         let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
@@ -320,6 +358,8 @@ fn set_interface(config: &mut Config, name: &Name, setting: InterfaceSetting) ->
         InterfaceSetting::Vrf(vrf) => interface.vrf = vrf,
         InterfaceSetting::Urpf(urpf) => interface.urpf = urpf,
         InterfaceSetting::MssClamp(clamp) => interface.mss_clamp = clamp,
+        InterfaceSetting::CrossConnect(target) => interface.cross_connect = target,
+        InterfaceSetting::Driver(settings) => interface.driver = driver(name, &interface.driver, &settings)?,
         InterfaceSetting::Mtu(mtu) => {
             let old = std::mem::replace(&mut interface.mtu, mtu);
             for sub in config.interfaces.values_mut().filter(|sub| sub.parent() == Some(name) && sub.mtu == old) {

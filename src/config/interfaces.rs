@@ -1,10 +1,10 @@
 //! `interfaces`: what packets come in by and leave by. Sub-interfaces stand in the same map, as `parent.vlan`.
 
 use crate::{
-    Config,
+    Config, cross_connect,
     decode::{Fields, Scalar, Unreadable, number, suggestion},
     diagnostic::{Position, Reader, Spot},
-    driver::{Driver, Vlan},
+    driver::{Driver, Resource, Vlan},
     generator::Flow,
     keyword::keywords,
     later,
@@ -48,6 +48,8 @@ pub struct Interface {
     pub urpf: Urpf,
     /// The largest segment size of TCP connections through it.
     pub mss_clamp: MssClamp,
+    /// The interface that everything it receives leaves by, untouched; none: packets are routed.
+    pub cross_connect: Option<Name>,
 }
 
 keywords! {
@@ -82,6 +84,7 @@ impl Interface {
             router_advertisements: None,
             urpf: Urpf::Off,
             mss_clamp: MssClamp::Off,
+            cross_connect: None,
         }
     }
 
@@ -93,6 +96,9 @@ impl Interface {
         }
     }
 }
+
+/// Keys of an interface with a driver that rules are about which concern more than one value.
+const PLACES: &[&str] = &["mac", "device", "write", "socket", "id", "role", "zero-copy", "cross-connect"];
 
 /// The `interfaces` of a file. An interface of which something could not be read is there with what could, and in the set.
 pub(crate) fn decode(node: &Node, config: &mut Config, reader: &mut Reader) -> BTreeSet<Name> {
@@ -141,8 +147,12 @@ impl Interface {
             interface.driver = driver;
         }
         interface.mac = fields.scalar("mac", reader);
-        reader.place(Spot::new("interfaces", name).key("mac"), fields.at("mac"));
-        reader.place(Spot::new("interfaces", name).key("device"), fields.at("device"));
+        interface.cross_connect = fields.scalar("cross-connect", reader);
+        for key in PLACES {
+            if fields.has(key) {
+                reader.place(Spot::new("interfaces", name).key(key), fields.at(key));
+            }
+        }
         interface.decode_common(name, &mut fields, reader);
         let subs = fields.entry("sub-interfaces");
         fields.close(reader);
@@ -219,6 +229,9 @@ impl Interface {
         }
         node = node.with_unless(&Urpf::Off, "urpf", &self.urpf);
         node = node.with_unless(&MssClamp::Off, "mss-clamp", &self.mss_clamp);
+        if let Some(target) = &self.cross_connect {
+            node = node.with("cross-connect", Node::text(target));
+        }
         let subs = config.sub_interfaces(name).filter_map(|(name, sub)| match &sub.driver {
             Driver::Vlan(vlan) => Some((vlan.id, sub.encode(name, config))),
             _ => None,
@@ -236,7 +249,7 @@ pub(crate) fn encode(config: &Config) -> Node {
 
 pub(crate) fn check(check: &mut Check<'_>) {
     let config = check.config;
-    let mut users: HashMap<(&str, &Path), &Name> = HashMap::new();
+    let mut users: HashMap<(&str, &Path), (&Name, Resource)> = HashMap::new();
     for (name, interface) in &config.interfaces {
         let spot = |key| Spot::new("interfaces", name).key(key);
         let what = format!("interface {name}");
@@ -254,10 +267,19 @@ pub(crate) fn check(check: &mut Check<'_>) {
         if let Some(parent) = interface.parent() {
             check_sub(check, name, interface, parent);
         }
-        for (kind, resource) in interface.driver.resources() {
-            if let Some(other) = users.insert((kind, resource), name) {
-                let message = format!("{what}: {kind} {} is interface {other}'s already", resource.display());
-                check.problem(spot("device"), message, "expected one of its own for each interface");
+        cross_connect::check(check, name, interface);
+        if let Some((resource, path)) = interface.driver.resource() {
+            let (key, called) = resource.words();
+            match users.insert((key, path), (name, resource)) {
+                Some((other, theirs)) if !(theirs == resource && resource == Resource::MemifSocket) => {
+                    let message = format!("{what}: {called} {} is interface {other}'s already", path.display());
+                    check.problem(spot(key), message, "expected one of its own for each interface");
+                }
+                _ if key == "socket" && path == config.api.socket => {
+                    let message = format!("{what}: socket {} is that of the API", path.display());
+                    check.problem(spot(key), message, "expected another one");
+                }
+                _ => {}
             }
         }
         if let Driver::Generator(generator) = &interface.driver

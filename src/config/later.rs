@@ -3,7 +3,6 @@
 /// What a key belongs to.
 pub(crate) const TOP: &str = "the configuration";
 pub(crate) const INTERFACE: &str = "an interface";
-pub(crate) const DRIVER: &str = "a driver";
 pub(crate) const API: &str = "the API";
 
 /// Where, the key or word, and the feature that it belongs to.
@@ -12,10 +11,6 @@ const LATER: &[(&str, &str, &str)] = &[
     (TOP, "acls", "access lists"),
     (INTERFACE, "acl", "access lists"),
     (INTERFACE, "bridge", "bridges"),
-    (DRIVER, "af-xdp", "AF_XDP driver"),
-    (DRIVER, "memif", "memif driver"),
-    (DRIVER, "vhost-user", "vhost-user driver"),
-    (DRIVER, "dpdk", "DPDK driver"),
     (API, "metrics", "metrics exporter"),
     (API, "web", "web page"),
 ];

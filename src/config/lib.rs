@@ -28,11 +28,14 @@
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod af_xdp;
 mod api;
 mod buffers;
+mod cross_connect;
 mod decode;
 mod describe;
 mod diagnostic;
+mod dpdk;
 mod driver;
 mod edit;
 pub mod generator;
@@ -40,33 +43,40 @@ mod interfaces;
 mod keyword;
 mod later;
 mod mac;
+mod memif;
 mod mss_clamp;
 mod name;
 mod nat44;
 mod neighbors;
 mod op;
+mod pcap;
 mod plan;
 mod policy_routes;
 mod ranges;
 mod router_advertisements;
 mod routes;
+mod socket;
 mod units;
 mod urpf;
 mod validate;
+mod vhost_user;
 mod vrfs;
 mod workers;
 mod yaml;
 
 pub use addresses::never_routed;
+pub use af_xdp::{AfXdp, XdpMode, ZeroCopy};
 pub use api::Api;
 pub use buffers::{Buffers, HugePages};
 pub use decode::{Scalar, Unreadable};
 pub use diagnostic::{Diagnostic, Problem};
-pub use driver::{AfPacket, Driver, Pcap, Tap, Vlan};
+pub use dpdk::{Dpdk, Eal};
+pub use driver::{AfPacket, Driver, Tap, Vlan};
 pub use edit::{Edit, EditError, InterfaceSetting, edit};
 pub use generator::Generator;
 pub use interfaces::{Interface, State};
 pub use mac::Mac;
+pub use memif::{Memif, Secret};
 pub use mss_clamp::MssClamp;
 pub use name::{DEFAULT_VRF, Name};
 pub use nat44::{
@@ -75,13 +85,16 @@ pub use nat44::{
 };
 pub use neighbors::NeighborKey;
 pub use op::{Address, Change, Op, Setting};
+pub use pcap::Pcap;
 pub use plan::{Plan, plan};
 pub use policy_routes::{PolicyMatch, PolicyRoute};
 pub use ranges::{AddressRange, IpRange, PortRange};
 pub use router_advertisements::{AdvertisedPrefix, DomainName, Lifetime, Preference, RouterAdvertisements};
 pub use routes::{NextHop, Route, RouteKey};
+pub use socket::{Role, Socket};
 pub use units::{ByteSize, Rate, Repeat, Time};
 pub use urpf::Urpf;
+pub use vhost_user::VhostUser;
 pub use vrfs::Vrf;
 pub use workers::{WorkerMode, Workers};
 
@@ -111,6 +124,7 @@ fn decode(root: &Node, reader: &mut Reader) -> (Config, BTreeSet<Name>) {
     if let Some(mut top) = Fields::open(root, "", later::TOP, reader) {
         top.section("workers", |node| config.workers = Workers::decode(node, reader));
         top.section("buffers", |node| config.buffers = Buffers::decode(node, reader));
+        top.section("dpdk", |node| config.dpdk = Eal::decode(node, reader));
         top.section("interfaces", |node| partial = interfaces::decode(node, &mut config, reader));
         top.section("vrfs", |node| vrfs::decode(node, &mut config, reader));
         top.section("routes", |node| routes::decode(node, &mut config, reader));
@@ -130,6 +144,8 @@ pub struct Config {
     pub workers: Workers,
     /// The packet buffers.
     pub buffers: Buffers,
+    /// How DPDK is started, if an interface uses it.
+    pub dpdk: Eal,
     /// The interfaces by name, sub-interfaces (`parent.vlan`) among them; a parent sorts before its sub-interfaces.
     pub interfaces: BTreeMap<Name, Interface>,
     /// The VRFs by name, without `default`, which always exists.
@@ -157,6 +173,7 @@ impl Config {
         let sections = [
             ("workers", self.workers.encode()),
             ("buffers", self.buffers.encode()),
+            ("dpdk", self.dpdk.encode()),
             ("interfaces", interfaces::encode(self)),
             ("vrfs", vrfs::encode(self)),
             ("routes", routes::encode(self)),

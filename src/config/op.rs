@@ -1,8 +1,8 @@
 //! One step of a plan: what it changes, how it reads, how it is applied to a [`Config`] and how it is undone.
 
 use crate::{
-    Api, Buffers, Config, DEFAULT_VRF, Driver, Interface, Mac, MssClamp, Name, Nat44, NeighborKey, PolicyRoute, Route,
-    RouteKey, RouterAdvertisements, State, Urpf, Vrf, Workers, policy_routes,
+    Api, Buffers, Config, DEFAULT_VRF, Driver, Eal, Interface, Mac, MssClamp, Name, Nat44, NeighborKey, PolicyRoute,
+    Route, RouteKey, RouterAdvertisements, State, Urpf, Vrf, Workers, policy_routes,
 };
 use ipnet::IpNet;
 use std::fmt;
@@ -29,24 +29,26 @@ pub enum Op {
     WorkersSet(Change<Workers>),
     /// Other buffers. Takes a restart.
     BuffersSet(Change<Buffers>),
+    /// Another environment of DPDK. Takes a restart once DPDK has been started; the daemon knows whether it has.
+    DpdkSet(Change<Eal>),
     /// Another API socket.
     ApiSet(Change<Api>),
     /// A new VRF.
     VrfAdd(Name),
     /// A VRF goes; nothing refers to it any more.
     VrfRemove(Name),
-    /// A new interface, without addresses: those follow in steps of their own. Its parent and its VRF exist.
+    /// A new interface, without addresses and cross-connect: those follow in steps of their own. Its parent and its VRF exist.
     InterfaceCreate {
         /// Its name.
         name: Name,
-        /// All the rest of it; `addresses` is empty.
+        /// All the rest of it; `addresses` is empty and `cross_connect` none.
         interface: Box<Interface>,
     },
-    /// An interface goes; its addresses, sub-interfaces, neighbours and the routes that name it went before.
+    /// An interface goes; its addresses, sub-interfaces, neighbours and the routes and cross-connects that name it went before.
     InterfaceRemove {
         /// Its name.
         name: Name,
-        /// What it was; `addresses` is empty.
+        /// What it was; `addresses` is empty and `cross_connect` none.
         interface: Box<Interface>,
     },
     /// An attribute of an interface changes while it runs.
@@ -125,6 +127,8 @@ pub enum Setting {
     Urpf(Change<Urpf>),
     /// The largest segment size of TCP connections through it.
     MssClamp(Change<MssClamp>),
+    /// The interface that everything it receives leaves by; none: packets are routed.
+    CrossConnect(Change<Option<Name>>),
 }
 
 /// An address of an interface and its place among the interface's addresses.
@@ -149,6 +153,7 @@ impl Op {
         match self.clone() {
             Self::WorkersSet(change) => Self::WorkersSet(change.inverse()),
             Self::BuffersSet(change) => Self::BuffersSet(change.inverse()),
+            Self::DpdkSet(change) => Self::DpdkSet(change.inverse()),
             Self::ApiSet(change) => Self::ApiSet(change.inverse()),
             Self::VrfAdd(name) => Self::VrfRemove(name),
             Self::VrfRemove(name) => Self::VrfAdd(name),
@@ -173,6 +178,7 @@ impl Op {
         match self {
             Self::WorkersSet(change) => config.workers = change.to.clone(),
             Self::BuffersSet(change) => config.buffers = change.to.clone(),
+            Self::DpdkSet(change) => config.dpdk = change.to.clone(),
             Self::ApiSet(change) => config.api = change.to.clone(),
             Self::VrfAdd(name) => drop(config.vrfs.insert(name.clone(), Vrf::default())),
             Self::VrfRemove(name) => drop(config.vrfs.remove(name)),
@@ -218,6 +224,7 @@ impl Setting {
             Self::RouterAdvertisements(change) => Self::RouterAdvertisements(Box::new(change.inverse())),
             Self::Urpf(change) => Self::Urpf(change.inverse()),
             Self::MssClamp(change) => Self::MssClamp(change.inverse()),
+            Self::CrossConnect(change) => Self::CrossConnect(change.inverse()),
         }
     }
 
@@ -230,6 +237,7 @@ impl Setting {
             Self::RouterAdvertisements(change) => interface.router_advertisements = change.to.clone(),
             Self::Urpf(change) => interface.urpf = change.to,
             Self::MssClamp(change) => interface.mss_clamp = change.to,
+            Self::CrossConnect(change) => interface.cross_connect = change.to.clone(),
         }
     }
 }
@@ -256,6 +264,10 @@ impl fmt::Display for Setting {
             }
             Self::Urpf(change) => write!(f, "urpf {change}"),
             Self::MssClamp(change) => write!(f, "mss-clamp {change}"),
+            Self::CrossConnect(change) => {
+                let word = |target: &Option<Name>| target.as_ref().map_or("off".to_owned(), Name::to_string);
+                write!(f, "cross-connect {} -> {}", word(&change.from), word(&change.to))
+            }
         }
     }
 }
@@ -273,6 +285,7 @@ impl fmt::Display for Op {
         match self {
             Self::WorkersSet(change) => write!(f, "~ workers: {change}"),
             Self::BuffersSet(change) => write!(f, "~ buffers: {change}"),
+            Self::DpdkSet(change) => write!(f, "~ dpdk: {change}"),
             Self::ApiSet(change) => write!(f, "~ api: {change}"),
             Self::VrfAdd(name) => write!(f, "+ vrf {name}"),
             Self::VrfRemove(name) => write!(f, "- vrf {name}"),

@@ -1,6 +1,6 @@
 //! The way from one configuration to another: a pure function that gives ordered steps.
 //!
-//! First goes what must go, dependents before what they depend on: routes, policy routes, neighbours, translation, addresses, interfaces. Then interfaces that
+//! First goes what must go, dependents before what they depend on: routes, policy routes, neighbours, translation, addresses, cross-connects, interfaces. Then interfaces that
 //! stay are changed, then comes what is new, in the reverse order. No step leaves a route, neighbour or sub-interface that refers
 //! to an interface which isn't there (or is in another VRF), or an interface in a VRF that isn't there.
 //!
@@ -114,6 +114,10 @@ impl Difference<'_> {
         if running.buffers != wanted.buffers {
             ops.push(Op::BuffersSet(Change { from: running.buffers.clone(), to: wanted.buffers.clone() }));
         }
+        // Before interfaces that start it.
+        if running.dpdk != wanted.dpdk {
+            ops.push(Op::DpdkSet(Change { from: running.dpdk.clone(), to: wanted.dpdk.clone() }));
+        }
     }
 
     fn prune(&self, ops: &mut Vec<Op>) {
@@ -146,6 +150,10 @@ impl Difference<'_> {
                 ops.push(Op::AddressRemove(Address { interface: name.clone(), address: *address, at }));
             }
         }
+        for (name, interface) in &self.running.interfaces {
+            let spared = self.spared_cross_connect(name);
+            ops.extend(cross_connect(name, interface.cross_connect.as_ref(), spared));
+        }
         // Sub-interfaces sort after their parent, and go before it.
         for (name, interface) in
             self.running.interfaces.iter().rev().filter(|(name, _)| self.fate.removed.contains(name))
@@ -162,6 +170,14 @@ impl Difference<'_> {
     /// The running translation without what names an interface or a VRF that goes or is worked on.
     fn spared_nat44(&self) -> Nat44 {
         self.running.nat44.only(|interface| !self.fate.touched(interface), |vrf| self.wanted.has_vrf(vrf))
+    }
+
+    /// The running cross-connect of an interface that stays until it has the wanted one: of an interface that stays, to one that
+    /// stays. Without one, it takes part in routing.
+    fn spared_cross_connect(&self, name: &Name) -> Option<&Name> {
+        let running = self.running.interfaces.get(name)?.cross_connect.as_ref()?;
+        self.wanted.interfaces.get(name)?.cross_connect.as_ref()?;
+        Some(running).filter(|target| !self.fate.removed.contains(name) && !self.fate.removed.contains(target))
     }
 
     /// The running policy routes that name no interface and no VRF that goes.
@@ -237,6 +253,10 @@ impl Difference<'_> {
                 ops.push(Op::AddressAdd(Address { interface: name.clone(), address: *address, at }));
             }
         }
+        for (name, interface) in &wanted.interfaces {
+            let spared = self.spared_cross_connect(name);
+            ops.extend(cross_connect(name, spared, interface.cross_connect.as_ref()));
+        }
         for (key, mac) in &wanted.neighbors {
             match running.neighbors.get(key).filter(|_| !fate.touched(&key.interface)) {
                 None => ops.push(Op::NeighborAdd { key: key.clone(), mac: *mac }),
@@ -269,7 +289,13 @@ impl Difference<'_> {
     }
 }
 
-/// The interface without its addresses, which have steps of their own.
+/// The step from one cross-connect to another, if they differ.
+fn cross_connect(name: &Name, from: Option<&Name>, to: Option<&Name>) -> Option<Op> {
+    let change = || Change { from: from.cloned(), to: to.cloned() };
+    (from != to).then(|| Op::InterfaceSet { name: name.clone(), setting: Setting::CrossConnect(change()) })
+}
+
+/// The interface without what has steps of its own.
 fn bare(interface: &Interface) -> Box<Interface> {
-    Box::new(Interface { addresses: Vec::new(), ..interface.clone() })
+    Box::new(Interface { addresses: Vec::new(), cross_connect: None, ..interface.clone() })
 }

@@ -3,8 +3,9 @@
 use crate::{
     Buffers, Config, DEFAULT_VRF, Name, Workers, addresses,
     addresses::Subnets,
+    af_xdp,
     diagnostic::{Problem, Spot},
-    interfaces, nat44, neighbors, policy_routes, routes,
+    interfaces, memif, nat44, neighbors, policy_routes, routes,
 };
 use std::collections::BTreeSet;
 
@@ -58,6 +59,8 @@ pub(crate) fn check(config: &Config, partial: &BTreeSet<Name>) -> Vec<Problem> {
     Workers::check(&mut check);
     Buffers::check(&mut check);
     interfaces::check(&mut check);
+    af_xdp::check(&mut check);
+    memif::check(&mut check);
     addresses::check(&mut check);
     routes::check(&mut check);
     policy_routes::check(&mut check);

@@ -103,9 +103,13 @@ impl Router {
         }
     }
 
-    /// A command-line socket stands above the configuration's, so that this one may change.
+    /// A command-line socket stands above the configuration's, so that this one may change. DPDK starts once in a process.
     fn needs_restart(&self, op: &Op) -> bool {
-        op.restart_required() || (matches!(op, Op::ApiSet(_)) && !self.options.socket_given)
+        match op {
+            Op::ApiSet(_) => !self.options.socket_given,
+            Op::DpdkSet(_) => self.dpdk_started,
+            _ => op.restart_required(),
+        }
     }
 
     fn take(&mut self, plan: &Plan) -> Result<(), CommitError> {
@@ -131,6 +135,10 @@ impl Router {
     fn step(&mut self, op: &Op) -> Result<(), String> {
         match op {
             Op::WorkersSet(_) | Op::BuffersSet(_) => Err("needs a restart".to_owned()),
+            Op::DpdkSet(change) => {
+                self.config.dpdk = change.to.clone();
+                Ok(())
+            }
             Op::ApiSet(_) => Ok(()),
             Op::VrfAdd(name) => {
                 let table = self.routes.add_table().map_err(|error| error.to_string())?;
@@ -218,6 +226,7 @@ impl Router {
             Setting::Vrf(change) => interface.vrf = (change.to.clone(), table),
             Setting::Urpf(change) => interface.urpf = change.to,
             Setting::MssClamp(change) => interface.mss_clamp = change.to,
+            Setting::CrossConnect(change) => interface.cross_connect = change.to.clone(),
             // Done above.
             Setting::RouterAdvertisements(_) => {}
         }

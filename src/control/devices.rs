@@ -5,7 +5,7 @@ use super::events::Severity;
 use super::interfaces::Interface;
 use super::routes::{Link as RouteLink, RouteError};
 use super::specs::spec;
-use millrace_config::{Driver, Interface as Settings, Name};
+use millrace_config::{Driver, Eal, Interface as Settings, Name};
 use millrace_engine::Attach;
 use millrace_engine::epoch::domain;
 use millrace_io::{Context, Device, Link, OpenError, QueuePair};
@@ -45,6 +45,7 @@ impl Router {
             proxied: Arc::default(),
             urpf: settings.urpf,
             mss_clamp: settings.mss_clamp,
+            cross_connect: settings.cross_connect.clone(),
             parent,
             device: None,
             idle: Vec::new(),
@@ -56,7 +57,8 @@ impl Router {
             baseline: self.engine.interface(index),
             lost_before: 0,
         };
-        match open(&interface, self.engine.workers(), &self.device_context) {
+        self.dpdk_started |= matches!(interface.driver, Driver::Dpdk(_));
+        match open(&interface, self.engine.workers(), &self.config.dpdk, &self.device_context) {
             Ok(opened) => interface.take(opened),
             Err(OpenError::Missing { device }) => {
                 let text = format!("there is no device {device}; waiting for it");
@@ -190,7 +192,7 @@ impl Router {
     }
 
     fn open_again(&mut self, index: u32) {
-        let (workers, context) = (self.engine.workers(), self.device_context.clone());
+        let (workers, eal, context) = (self.engine.workers(), self.config.dpdk.clone(), self.device_context.clone());
         let Some(interface) = self.interfaces.get_mut(index) else { return };
         if interface.tried.elapsed() < PAUSE {
             self.devices_left = true;
@@ -198,7 +200,7 @@ impl Router {
         }
         interface.tried = Instant::now();
         let name = interface.name.clone();
-        match open(interface, workers, &context) {
+        match open(interface, workers, &eal, &context) {
             Ok(opened) => {
                 interface.take(opened);
                 self.tell(Severity::Info, format!("interface {name}"), "its device is there".to_owned());
@@ -296,8 +298,8 @@ fn is_source(driver: &Driver) -> bool {
 type Opened = (Box<dyn Device>, Vec<QueuePair>);
 
 /// Opens an interface's device with its settings; `None` for a sub-interface.
-fn open(interface: &Interface, workers: usize, context: &Context) -> Result<Option<Opened>, OpenError> {
-    let Some(spec) = spec(&interface.driver) else { return Ok(None) };
+fn open(interface: &Interface, workers: usize, eal: &Eal, context: &Context) -> Result<Option<Opened>, OpenError> {
+    let Some(spec) = spec(&interface.driver, eal) else { return Ok(None) };
     let mut device = millrace_io::open(&spec, &interface.name, context)?;
     let called = interface.driver.device().unwrap_or(&interface.name).to_owned();
     let failed = |device: &dyn Device, what: &str, error: std::io::Error| match device.link() {

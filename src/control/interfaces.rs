@@ -42,6 +42,8 @@ pub struct Interface {
     pub urpf: Urpf,
     /// The largest segment size of TCP connections through it.
     pub mss_clamp: MssClamp,
+    /// The interface that everything it receives leaves by.
+    pub cross_connect: Option<Name>,
     /// The interface that carries its frames, and its VLAN there.
     pub parent: Option<(u32, u16)>,
     /// The open device; none while it is missing, and never one of a sub-interface.

@@ -53,7 +53,7 @@ use interfaces::Interfaces;
 use ip6::Ip6;
 use millrace_config::{Config, HugePages, Name, WorkerMode};
 use millrace_engine::epoch::domain;
-use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConfig, memory};
+use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConfig};
 use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
@@ -136,6 +136,8 @@ pub struct Router {
     control: Waker,
     device_context: Context,
     devices_checked: Instant,
+    /// DPDK was asked for a device, and so has been started: it stays as it is.
+    dpdk_started: bool,
     /// A missing device was not tried because it was tried a moment ago.
     devices_left: bool,
     stuck: bool,
@@ -191,6 +193,7 @@ impl Router {
         let config_at_start = Config {
             workers: config.workers.clone(),
             buffers: config.buffers.clone(),
+            dpdk: config.dpdk.clone(),
             api: config.api.clone(),
             ..Config::default()
         };
@@ -218,6 +221,7 @@ impl Router {
             control,
             device_context,
             devices_checked: now,
+            dpdk_started: false,
             devices_left: false,
             stuck: false,
         };
@@ -318,10 +322,6 @@ fn engine_config(config: &Config) -> EngineConfig {
             WorkerMode::Polling => Mode::Polling,
         },
         buffers: config.buffers.count as usize,
-        huge_pages: match config.buffers.huge_pages {
-            HugePages::Auto => memory::HugePages::Auto,
-            HugePages::Required => memory::HugePages::Required,
-            HugePages::Off => memory::HugePages::Off,
-        },
+        huge_pages: specs::huge_pages(config.buffers.huge_pages),
     }
 }

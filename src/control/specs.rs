@@ -1,14 +1,57 @@
 //! From the configuration of a driver to the device to open.
 
 use millrace_config::generator::{self as config, FlowProtocol};
-use millrace_config::{Driver, Rate, Repeat};
+use millrace_config::{Driver, Eal, HugePages, Rate, Repeat, Role, XdpMode, ZeroCopy};
+use millrace_engine::memory;
 use millrace_io as io;
 
-/// The device of a driver; none of a sub-interface.
-pub fn spec(driver: &Driver) -> Option<io::Spec> {
+/// The device of a driver, with DPDK started like this if it needs DPDK; none of a sub-interface.
+pub fn spec(driver: &Driver, eal: &Eal) -> Option<io::Spec> {
     Some(match driver {
         Driver::AfPacket(d) => io::Spec::AfPacket { device: d.device.clone(), queues: d.queues },
         Driver::Tap(d) => io::Spec::Tap { device: d.device.clone(), queues: d.queues },
+        Driver::AfXdp(d) => io::Spec::AfXdp(io::AfXdp {
+            device: d.device.clone(),
+            queues: d.queues,
+            mode: match d.mode {
+                XdpMode::Auto => io::XdpMode::Auto,
+                XdpMode::Native => io::XdpMode::Native,
+                XdpMode::Generic => io::XdpMode::Generic,
+            },
+            zero_copy: match d.zero_copy {
+                ZeroCopy::Auto => io::ZeroCopy::Auto,
+                ZeroCopy::Required => io::ZeroCopy::Required,
+                ZeroCopy::Off => io::ZeroCopy::Off,
+            },
+            busy_poll: d.busy_poll,
+            ring_size: d.ring_size,
+        }),
+        Driver::Memif(d) => io::Spec::Memif(io::Memif {
+            socket: d.socket.to_string(),
+            id: d.id,
+            role: role(d.role),
+            secret: d.secret.as_ref().map(|secret| secret.as_str().to_owned()),
+            queues: d.queues,
+            ring_size: d.ring_size,
+            zero_copy: d.zero_copy,
+        }),
+        Driver::VhostUser(d) => io::Spec::VhostUser(io::VhostUser {
+            socket: d.socket.to_string(),
+            role: role(d.role),
+            queues: d.queues,
+            offloads: d.offloads,
+        }),
+        Driver::Dpdk(d) => io::Spec::Dpdk(io::Dpdk {
+            device: d.device.clone(),
+            queues: d.queues,
+            ring_size: d.ring_size,
+            promiscuous: d.promiscuous,
+            eal: io::Eal {
+                arguments: eal.arguments.clone(),
+                huge_pages: huge_pages(eal.huge_pages),
+                memory_mib: eal.memory_mib(),
+            },
+        }),
         Driver::Pcap(d) => io::Spec::Pcap {
             read: d.read.clone(),
             write: d.write.clone(),
@@ -27,6 +70,22 @@ pub fn spec(driver: &Driver) -> Option<io::Spec> {
         }),
         Driver::Vlan(_) => return None,
     })
+}
+
+/// Where memory comes from.
+pub fn huge_pages(huge_pages: HugePages) -> memory::HugePages {
+    match huge_pages {
+        HugePages::Auto => memory::HugePages::Auto,
+        HugePages::Required => memory::HugePages::Required,
+        HugePages::Off => memory::HugePages::Off,
+    }
+}
+
+fn role(role: Role) -> io::Role {
+    match role {
+        Role::Server => io::Role::Server,
+        Role::Client => io::Role::Client,
+    }
 }
 
 fn rate(rate: Rate) -> io::Rate {

@@ -216,7 +216,7 @@ fn an_edit_keeps_to_the_rules_of_a_file() {
     );
     assert_eq!(
         refused(add("x", "memif", &[])),
-        "interface x: driver: this version of millrace has no memif driver; expected af-packet, tap, pcap, loopback or generator"
+        "interface x: socket is missing; expected the absolute path of a socket or `@` and a name, such as /run/millrace/memif.sock, of at most 107 bytes"
     );
     assert_eq!(
         refused(add("x.5", "vlan", &[])),

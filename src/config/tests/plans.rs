@@ -2,7 +2,7 @@
 
 mod strategies;
 
-use millrace_config::{Config, DEFAULT_VRF, Driver, Name, Op, Setting, parse, plan};
+use millrace_config::{Config, DEFAULT_VRF, Driver, Interface, Name, Op, Setting, parse, plan};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use strategies::config;
@@ -23,8 +23,17 @@ fn unbearable(config: &Config) -> Result<(), String> {
                 Some(_) => {}
             }
         }
-        if interface.driver.device().is_some_and(|device| !devices.insert(device)) {
+        let meeting = match &interface.driver {
+            Driver::Memif(memif) => Some(memif.id),
+            _ => None,
+        };
+        if interface.driver.device().is_some_and(|device| !devices.insert((device, meeting))) {
             return Err(format!("{name} shares its device"));
+        }
+        if let Some(target) = &interface.cross_connect
+            && !config.interfaces.contains_key(target)
+        {
+            return Err(format!("{name} is connected to {target}, which is gone"));
         }
         for address in &interface.addresses {
             let link_local = address.to_string().starts_with("fe80:");
@@ -66,16 +75,23 @@ fn unbearable(config: &Config) -> Result<(), String> {
 
 /// Whether a step finds what its description promises to whoever applies it.
 fn fits(op: &Op, config: &Config) -> bool {
-    let bare = |name: &str| config.interfaces.get(name).is_some_and(|interface| interface.addresses.is_empty());
+    let is_bare = |interface: &Interface| interface.addresses.is_empty() && interface.cross_connect.is_none();
+    let bare = |name: &str| config.interfaces.get(name).is_some_and(is_bare);
+    let connected = |name: &Name| config.interfaces.values().any(|other| other.cross_connect.as_ref() == Some(name));
     match op {
         Op::VrfAdd(name) => !config.has_vrf(name),
         Op::VrfRemove(name) => config.has_vrf(name) && name != DEFAULT_VRF,
         Op::InterfaceCreate { name, interface } => {
-            !config.interfaces.contains_key(name) && interface.addresses.is_empty() && config.has_vrf(&interface.vrf)
+            !config.interfaces.contains_key(name) && is_bare(interface) && config.has_vrf(&interface.vrf)
         }
-        Op::InterfaceRemove { name, .. } => bare(name) && config.neighbors.keys().all(|key| key.interface != *name),
+        Op::InterfaceRemove { name, .. } => {
+            bare(name) && !connected(name) && config.neighbors.keys().all(|key| key.interface != *name)
+        }
         Op::InterfaceSet { name, setting: Setting::Vrf(change) } => {
-            bare(name) && config.interfaces[name].vrf == change.from
+            config.interfaces[name].addresses.is_empty() && config.interfaces[name].vrf == change.from
+        }
+        Op::InterfaceSet { name, setting: Setting::CrossConnect(change) } => {
+            config.interfaces[name].cross_connect == change.from && change.from != change.to
         }
         Op::InterfaceSet { name, .. } => config.interfaces.contains_key(name),
         Op::AddressAdd(a) => config
@@ -95,6 +111,7 @@ fn fits(op: &Op, config: &Config) -> bool {
         Op::NeighborRemove { key, mac } => config.neighbors.get(key) == Some(mac),
         Op::WorkersSet(change) => config.workers == change.from && op.restart_required(),
         Op::BuffersSet(change) => config.buffers == change.from && op.restart_required(),
+        Op::DpdkSet(change) => config.dpdk == change.from && !op.restart_required(),
         Op::ApiSet(change) => config.api == change.from && !op.restart_required(),
         Op::Nat44Set(change) => config.nat44 == change.from && change.from != change.to,
         Op::PolicyRoutesSet(change) => config.policy_routes == change.from && change.from != change.to,
@@ -166,6 +183,7 @@ fn the_configurations_are_worth_testing() {
     let (mut mappings, mut followed, mut translations, mut pruned) = (0, 0, 0, 0);
     let (mut ipv6, mut leaks, mut told) = (0, 0, 0);
     let (mut filtered, mut clamped, mut ruled, mut spared) = (0, 0, 0, 0);
+    let (mut shared, mut environments, mut connected) = (0, 0, 0);
     for _ in 0..500 {
         let (a, b) = (made(), made());
         subs += a.interfaces.values().filter(|i| matches!(i.driver, Driver::Vlan(_))).count();
@@ -173,6 +191,9 @@ fn the_configurations_are_worth_testing() {
         neighbors += a.neighbors.len();
         ipv6 += a.routes.keys().filter(|key| key.prefix.addr().is_ipv6()).count();
         leaks += a.routes.values().filter(|route| route.next_vrf().is_some()).count();
+        let memifs = || a.interfaces.values().filter(|i| matches!(i.driver, Driver::Memif(_)));
+        let sockets: BTreeSet<_> = memifs().filter_map(|i| i.driver.device()).collect();
+        shared += memifs().count() - sockets.len();
         vrfs += a.interfaces.values().filter(|i| i.vrf != DEFAULT_VRF).count();
         mappings += a.nat44.mappings.len();
         followed += a.nat44.mappings.keys().filter(|key| key.external.address.interface().is_some()).count();
@@ -190,6 +211,8 @@ fn the_configurations_are_worth_testing() {
                 Op::InterfaceSet { setting: Setting::Urpf(_), .. } => filtered += 1,
                 Op::InterfaceSet { setting: Setting::MssClamp(_), .. } => clamped += 1,
                 Op::InterfaceSet { setting: Setting::RouterAdvertisements(_), .. } => told += 1,
+                Op::InterfaceSet { setting: Setting::CrossConnect(_), .. } => connected += 1,
+                Op::DpdkSet(_) => environments += 1,
                 Op::InterfaceCreate { name, .. } if a.interfaces.contains_key(&name) => recreated += 1,
                 _ => {}
             }
@@ -209,6 +232,9 @@ fn the_configurations_are_worth_testing() {
         ("changed filters", filtered),
         ("changed MSS clamps", clamped),
         ("changed policy routes", ruled),
+        ("shared memif sockets", shared),
+        ("changed environments of DPDK", environments),
+        ("changed cross-connects", connected),
         ("policy routes changed twice", spared),
         ("static mappings", mappings),
         ("static mappings by an interface", followed),
@@ -265,4 +291,19 @@ fn a_vrf_goes_after_the_routes_into_it_and_comes_before_them() {
     assert_eq!(plan(&a, &b).to_string(), steps);
     let both = with("red: {}, blue: {}", "next-vrf: blue");
     assert_eq!(plan(&a, &both).to_string(), "+ vrf blue\n~ route 10.0.0.0/8: next-vrf red -> next-vrf blue\n");
+}
+
+#[test]
+fn cross_connects_go_before_and_come_after_what_they_lead_to() {
+    let with = |b: &str, a: &str| parse(&format!("interfaces: {{a: {{driver: loopback{a}}}, {b}}}"), "").unwrap();
+    let (b, c) = ("b: {driver: tap, device: b}", "c: {driver: tap, device: c}");
+    let a = with(b, ", cross-connect: b");
+    let steps = "~ interface a: cross-connect b -> off\n- interface b: tap b\n+ interface c: tap c\n~ interface a: cross-connect off -> c\n";
+    assert_eq!(plan(&a, &with(c, ", cross-connect: c")).to_string(), steps);
+    // Without a moment in which packets of it are routed, where both are there.
+    let both = format!("{b}, {c}");
+    let (a, to) = (with(&both, ", cross-connect: b"), with(&both, ", cross-connect: c"));
+    assert_eq!(plan(&a, &to).to_string(), "~ interface a: cross-connect b -> c\n");
+    let steps = "~ interface a: cross-connect b -> off\n+ address 10.0.0.1/24 interface a\n";
+    assert_eq!(plan(&a, &with(&both, ", addresses: [10.0.0.1/24]")).to_string(), steps);
 }

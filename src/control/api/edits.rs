@@ -31,9 +31,8 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
             if set.settings.is_empty() {
                 return Err(Status::invalid_argument("no setting is named"));
             }
-            let settings = set.settings.iter().map(setting);
             let edit = |setting| Edit::InterfaceSet { name: name.clone(), setting };
-            return settings.map(|setting| setting.map(edit)).collect();
+            return Ok(settings(&set.settings)?.into_iter().map(edit).collect());
         }
         Asked::AddressAdd(add) => {
             Edit::AddressAdd { interface: word("interface", &add.interface)?, address: word("address", &add.prefix)? }
@@ -180,10 +179,25 @@ fn unquoted(value: &str) -> String {
     plain
 }
 
-fn setting(Setting { key, value }: &Setting) -> Result<InterfaceSetting, Status> {
-    let value = unquoted(value);
-    let value = value.as_str();
-    Ok(match key.as_str() {
+/// What is to be set, each by itself; but the keys of the driver all at once, so that the interface is made anew once.
+fn settings(asked: &[Setting]) -> Result<Vec<InterfaceSetting>, Status> {
+    let (mut all, mut driver) = (Vec::new(), Vec::new());
+    for Setting { key, value } in asked {
+        let value = unquoted(value);
+        match setting(key, &value)? {
+            Some(setting) => all.push(setting),
+            None => driver.push((key.clone(), value)),
+        }
+    }
+    if !driver.is_empty() {
+        all.push(InterfaceSetting::Driver(driver));
+    }
+    Ok(all)
+}
+
+/// A setting of any interface; none: a key of its driver, or of none.
+fn setting(key: &str, value: &str) -> Result<Option<InterfaceSetting>, Status> {
+    Ok(Some(match key {
         "state" => InterfaceSetting::State(word("state", value)?),
         "mtu" => InterfaceSetting::Mtu(word("mtu", value)?),
         "mac" if value.is_empty() => InterfaceSetting::Mac(None),
@@ -192,11 +206,18 @@ fn setting(Setting { key, value }: &Setting) -> Result<InterfaceSetting, Status>
         "router-advertisements" => InterfaceSetting::RouterAdvertisements(value.to_owned()),
         "urpf" => InterfaceSetting::Urpf(word("urpf", value)?),
         "mss-clamp" => InterfaceSetting::MssClamp(word("mss-clamp", value)?),
-        other => {
-            let wanted = "expected state, mtu, mac, vrf, router-advertisements, urpf or mss-clamp";
-            return Err(Status::invalid_argument(format!("can't set \"{other}\"; {wanted}")));
+        "cross-connect" if value == "off" => InterfaceSetting::CrossConnect(None),
+        "cross-connect" => InterfaceSetting::CrossConnect(Some(word("cross-connect", value)?)),
+        "driver" | "addresses" | "sub-interfaces" => {
+            let instead = match key {
+                "driver" => "remove the interface, and add it with another driver",
+                "addresses" => "use `address add` and `address remove`",
+                _ => "use `interface add` with driver vlan, and `interface remove`",
+            };
+            return Err(Status::invalid_argument(format!("can't set \"{key}\"; {instead}")));
         }
-    })
+        _ => return Ok(None),
+    }))
 }
 
 #[cfg(test)]
@@ -288,7 +309,11 @@ mod tests {
 
     #[test]
     fn settings_are_read() {
-        let set = |key: &str, value: &str| setting(&Setting { key: key.into(), value: value.into() });
+        let all = |asked: &[(&str, &str)]| {
+            let setting = |(key, value): &(&str, &str)| Setting { key: (*key).into(), value: (*value).into() };
+            settings(&asked.iter().map(setting).collect::<Vec<_>>())
+        };
+        let set = |key: &str, value: &str| all(&[(key, value)]).map(|settings| settings[0].clone());
         assert_eq!(set("mtu", "1400").unwrap(), InterfaceSetting::Mtu(1400));
         assert_eq!(
             set("mac", "\"02:00:00:00:00:01\"").unwrap(),
@@ -301,7 +326,21 @@ mod tests {
             set("router-advertisements", "{interval: 30s}").unwrap(),
             InterfaceSetting::RouterAdvertisements("{interval: 30s}".to_owned())
         );
-        for (key, value) in [("mtu", "big"), ("state", "sideways"), ("bridge", "br0")] {
+        assert_eq!(set("cross-connect", "off").unwrap(), InterfaceSetting::CrossConnect(None));
+        assert_eq!(set("cross-connect", "lan").unwrap(), InterfaceSetting::CrossConnect("lan".parse().ok()));
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let driver = vec![pair("queues", "2"), pair("socket", "/run/a: b.sock")];
+        assert_eq!(
+            all(&[("queues", "2"), ("mtu", "9000"), ("socket", "\"/run/a: b.sock\"")]).unwrap(),
+            [InterfaceSetting::Mtu(9000), InterfaceSetting::Driver(driver)]
+        );
+        for (key, value) in [
+            ("mtu", "big"),
+            ("state", "sideways"),
+            ("cross-connect", "a b"),
+            ("driver", "tap"),
+            ("addresses", "10.0.0.1/24"),
+        ] {
             assert_eq!(set(key, value).unwrap_err().code(), tonic::Code::InvalidArgument);
         }
     }

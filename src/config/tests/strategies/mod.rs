@@ -1,6 +1,7 @@
 //! Valid configurations by chance, made of so few names, addresses and prefixes that any two of them have much in common.
 #![allow(clippy::unwrap_used, reason = "what is unwrapped is written right here")]
 
+mod devices;
 mod nat44;
 
 use millrace_config::generator::{Flow, FlowProtocol, FrameSize, Frames, IpRange, Order, PortRange, Stream};
@@ -20,6 +21,8 @@ enum Piece {
     Neighbor(NeighborKey, Mac),
     Urpf(Name, Urpf),
     MssClamp(Name, MssClamp),
+    CrossConnect(Name, Name),
+    Dpdk(Eal),
     PolicyRoute(PolicyRoute, usize),
     Nat44(nat44::Part),
 }
@@ -103,24 +106,6 @@ pub fn file() -> impl Strategy<Value = String> {
         .prop_filter("no path has a zero in it", |path| !path.contains('\0'))
 }
 
-fn driver() -> impl Strategy<Value = Driver> {
-    let device = || select(&["eth0", "eth1", "null"][..]).prop_map(str::to_owned);
-    let pcap = (file(), option::of(1..9u32), rate()).prop_map(|(read, repeat, rate)| {
-        let repeat = repeat.map_or(Repeat::Forever, |n| Repeat::Times(n.try_into().unwrap()));
-        Driver::Pcap(Pcap { write: Some(format!("{read}.out").into()), read: Some(read.into()), repeat, rate })
-    });
-    prop_oneof![
-        4 => (device(), 1..3u16).prop_map(|(device, queues)| Driver::AfPacket(AfPacket { device, queues })),
-        4 => (device(), 1..3u16).prop_map(|(device, queues)| Driver::Tap(Tap { device, queues })),
-        1 => pcap,
-        1 => Just(Driver::Loopback),
-        1 => (vec(stream(), 0..3), 1..=256u16, any::<bool>())
-            .prop_map(|(streams, burst, check)| {
-                Driver::Generator(Generator { streams, burst, check, latency: burst % 2 == 0 })
-            }),
-    ]
-}
-
 fn router_advertisements() -> impl Strategy<Value = RouterAdvertisements> {
     let lifetime = || prop_oneof![(0..9999u32).prop_map(Lifetime), Just(Lifetime::FOREVER)];
     let prefix = (0..3u8, 63..65u8, lifetime(), lifetime(), any::<bool>(), any::<bool>());
@@ -168,11 +153,10 @@ fn interface() -> impl Strategy<Value = Piece> {
     let mtu = || select(&[1400, 1500, 9000][..]);
     let common = || (mtu(), select(State::ALL), name(VRFS), option::of(router_advertisements()));
     // Most have the driver that goes with their name, so that the same interface stands in two configurations.
-    let driver = prop_oneof![2 => Just(None), 1 => driver().prop_map(Some)];
+    let driver = prop_oneof![2 => Just(None), 1 => devices::driver().prop_map(Some)];
     let whole = (name(INTERFACES), driver, option::of(mac()), common());
     let whole = whole.prop_map(|(name, driver, mac, (mtu, state, vrf, router_advertisements))| {
-        let own = || Driver::Tap(Tap { device: format!("tap-{name}"), queues: 1 });
-        let driver = driver.unwrap_or_else(own);
+        let driver = driver.unwrap_or_else(|| devices::own(&name));
         Piece::Interface(
             name,
             Box::new(Interface { mtu, mac, state, vrf, router_advertisements, ..Interface::new(driver) }),
@@ -234,6 +218,8 @@ fn piece() -> impl Strategy<Value = Piece> {
         6 => (name(ALL_INTERFACES), select(Urpf::ALL)).prop_map(|(name, urpf)| Piece::Urpf(name, urpf)),
         6 => (name(ALL_INTERFACES), prop_oneof![Just(MssClamp::Auto), MssClamp::RANGE.prop_map(MssClamp::Max)])
             .prop_map(|(name, clamp)| Piece::MssClamp(name, clamp)),
+        6 => (name(INTERFACES), name(ALL_INTERFACES)).prop_map(|(name, target)| Piece::CrossConnect(name, target)),
+        1 => devices::eal().prop_map(Piece::Dpdk),
         6 => policy_route(),
         9 => nat44::part().prop_map(Piece::Nat44),
     ]
@@ -242,9 +228,9 @@ fn piece() -> impl Strategy<Value = Piece> {
 /// What a piece needs must be there before it.
 fn rank(piece: &Piece) -> usize {
     match piece {
-        Piece::Workers(_) | Piece::Buffers(_) | Piece::Api(_) | Piece::Vrf(_) => 0,
+        Piece::Workers(_) | Piece::Buffers(_) | Piece::Api(_) | Piece::Dpdk(_) | Piece::Vrf(_) => 0,
         Piece::Interface(_, interface) => 1 + usize::from(interface.parent().is_some()),
-        Piece::Address(..) | Piece::Urpf(..) | Piece::MssClamp(..) => 3,
+        Piece::Address(..) | Piece::Urpf(..) | Piece::MssClamp(..) | Piece::CrossConnect(..) => 3,
         Piece::Route(..) | Piece::Neighbor(..) | Piece::PolicyRoute(..) => 4,
         Piece::Nat44(part) => 5 + part.rank(),
     }
@@ -270,6 +256,10 @@ fn put(config: &mut Config, piece: Piece) {
         Piece::Neighbor(key, mac) => drop(config.neighbors.insert(key, mac)),
         Piece::Urpf(name, urpf) => drop(config.interfaces.get_mut(&name).map(|interface| interface.urpf = urpf)),
         Piece::MssClamp(name, clamp) => drop(config.interfaces.get_mut(&name).map(|i| i.mss_clamp = clamp)),
+        Piece::CrossConnect(name, target) => {
+            drop(config.interfaces.get_mut(&name).map(|i| i.cross_connect.replace(target)));
+        }
+        Piece::Dpdk(eal) => config.dpdk = eal,
         Piece::PolicyRoute(rule, at) => {
             let at = at.min(config.policy_routes.len());
             config.policy_routes.insert(at, rule);

@@ -1,0 +1,35 @@
+//! `cross-connect` of an interface: every frame that comes in by it leaves by another one, untouched. One way: the other interface has
+//! its own, or takes part in routing.
+
+use crate::{Interface, MssClamp, Name, Urpf, diagnostic::Spot, validate::Check};
+
+/// What an interface with this key must have, and what it can't have, because no packet of it is routed.
+pub(crate) fn check(check: &mut Check<'_>, name: &Name, interface: &Interface) {
+    let Some(target) = &interface.cross_connect else { return };
+    let what = format!("interface {name}: cross-connect");
+    let spot = || Spot::new("interfaces", name).key("cross-connect");
+    if target == name {
+        check.problem(spot(), format!("{what}: {target} is the interface itself"), "expected another interface");
+    } else if check.interface(spot(), &what, target)
+        && let Some(parent) = check.config.interfaces.get(target).and_then(Interface::parent)
+    {
+        let message = format!("{what}: {target} is a sub-interface, and frames leave untouched");
+        check.problem(spot(), message, format!("expected an interface with a driver, such as {parent}"));
+    }
+    if interface.parent().is_some() {
+        let hint = "expected it on an interface with a driver";
+        check.problem(spot(), format!("{what}: a sub-interface has none of its own"), hint);
+    }
+    for (unused, key) in [
+        (!interface.addresses.is_empty(), "addresses"),
+        (interface.router_advertisements.is_some(), "router-advertisements"),
+        (interface.urpf != Urpf::Off, "urpf"),
+        (interface.mss_clamp != MssClamp::Off, "mss-clamp"),
+        (check.config.sub_interfaces(name).next().is_some(), "sub-interfaces"),
+    ] {
+        if unused {
+            let message = format!("{what}: no packet of it is routed, but it has {key}");
+            check.problem(spot(), message, format!("expected no {key}, or no cross-connect"));
+        }
+    }
+}
