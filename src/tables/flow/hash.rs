@@ -53,6 +53,15 @@ impl Seed {
     }
 }
 
+impl Seed {
+    /// 64 bits of hash of 64 bits, all of them well mixed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn hash64(&self, a: u64) -> u64 {
+        fold(fold(a ^ self.0[0], self.0[1] | 1), 0x9e37_79b9_7f4a_7c15)
+    }
+}
+
 /// Both halves of the product.
 #[inline(always)]
 const fn fold(a: u64, b: u64) -> u64 {
