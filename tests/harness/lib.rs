@@ -18,6 +18,7 @@ mod guest;
 mod kernel;
 pub mod l4;
 mod lab;
+pub mod memif;
 mod namespace;
 mod nat;
 pub mod nd;
@@ -41,7 +42,7 @@ pub use router::{Router, millctl, millrace};
 pub use temp::TempDir;
 pub use terminal::Terminal;
 pub use testpmd::Testpmd;
-pub use traffic::{Download, HttpServer, Iperf, UdpStream, path_mtu};
+pub use traffic::{Download, HttpServer, Iperf, UdpStream, fetch_sum, path_mtu};
 pub use two::{End, Hosts, LAN, Seen, WAN, Wires};
 pub use wire::Wire;
 

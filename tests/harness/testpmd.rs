@@ -206,6 +206,21 @@ impl Testpmd {
         }
     }
 
+    /// Stops and starts a port: `net_memif` as a client connects then, and never again by itself.
+    #[track_caller]
+    pub fn restart_port(&mut self, port: u16) {
+        self.run(&format!("port stop {port}"));
+        self.run(&format!("port start {port}"));
+    }
+
+    /// One of a port's extended statistics.
+    #[track_caller]
+    pub fn xstat(&mut self, port: u16, name: &str) -> u64 {
+        let text = self.run(&format!("show port xstats {port}"));
+        let number = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.trim().parse().ok());
+        number.unwrap_or_else(|| panic!("no {name} in {text}"))
+    }
+
     /// A port's hardware address.
     #[track_caller]
     pub fn mac(&mut self, port: u16) -> String {
