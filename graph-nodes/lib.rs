@@ -4,6 +4,7 @@
 
 pub mod arp;
 pub mod capture;
+pub mod cross_connect;
 pub mod ethernet;
 pub mod filter;
 pub mod forwarding;
