@@ -1,10 +1,12 @@
 //! Real traffic by real programs: ping, curl against a server of our own, iperf3, and a numbered stream.
 
-use crate::{Host, Namespace, Process, TempDir, eventually, wire};
+use crate::{Host, Namespace, Output, Process, TempDir, eventually, wire};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -85,6 +87,18 @@ impl HttpServer {
         HttpServer { url: format!("http://{}/file", at_port(&host.address, 8080)), body, stop, thread: Some(thread) }
     }
 
+    /// Where the file is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The file's SHA-256 sum.
+    #[track_caller]
+    pub fn sum(&self) -> String {
+        let files = TempDir::new();
+        sha256(&files.write("file", self.body.as_slice()))
+    }
+
     /// Fetches the file with curl; panics unless every byte is as it was sent.
     #[track_caller]
     pub fn fetch(&self, client: &Namespace) -> Download {
@@ -108,6 +122,20 @@ impl HttpServer {
         assert!(got == *self.body, "{} bytes came, and not those that were sent", got.len());
         Download { rate }
     }
+}
+
+/// Fetches a file over HTTP from a namespace; returns its SHA-256 sum.
+#[track_caller]
+pub fn fetch_sum(client: &Namespace, url: &str) -> String {
+    let files = TempDir::new();
+    let path = files.file("got");
+    client.run(&format!("curl -sS --fail --max-time 55 -o {} {url}", path.display())).ok();
+    sha256(&path)
+}
+
+fn sha256(file: &Path) -> String {
+    let output = Output::of(Command::new("sha256sum").arg(file)).ok();
+    output.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
 impl Drop for HttpServer {

@@ -1,0 +1,137 @@
+//! `dpdk-testpmd` with a `virtio-user` port as the machine: it sends back what it gets, and counts as we do.
+
+use harness::testpmd::{PortStats, Setup};
+use harness::{Lab, Router, Testpmd, eventually};
+
+/// What a run is about.
+struct Case {
+    /// Our end of the socket.
+    role: &'static str,
+    /// More arguments of the peer's device.
+    device: &'static str,
+    /// Queue pairs, and workers.
+    queues: u16,
+    /// Sizes of the frames.
+    size: &'static str,
+    /// More options of testpmd.
+    options: &'static str,
+}
+
+const PLAIN: Case = Case { role: "server", device: "", queues: 1, size: "64-1518", options: "" };
+
+/// How many packets a case sends.
+const PACKETS: u64 = 10_000;
+
+/// A router with a generator and a peer that sends each packet back, addresses and ports exchanged. The peer is dropped
+/// first.
+struct Run {
+    peer: Testpmd,
+    router: Router,
+    _lab: Lab,
+}
+
+impl Run {
+    #[track_caller]
+    fn start(case: &Case) -> Run {
+        let Case { role, device, queues, size, options } = case;
+        let lab = Lab::new();
+        let socket = lab.files.file("vm1.sock");
+        let socket = socket.display();
+        let router = lab.start(&format!(
+            "
+workers: {{count: {queues}}}
+interfaces:
+  gen0:
+    driver: generator
+    state: down
+    check: true
+    mtu: 9000
+    addresses: [10.0.0.1/24]
+    streams:
+      - {{source: 10.0.0.2, destination: 192.168.7.10, destination-ports: 1-1000, size: {size}, rate: 20kpps, count: {PACKETS}}}
+  vm1:
+    driver: vhost-user
+    socket: {socket}
+    role: {role}
+    queues: {queues}
+    mtu: 9000
+    addresses: [192.168.7.1/24]
+neighbors:
+  - {{interface: gen0, address: 10.0.0.2, mac: '02:00:00:00:00:02'}}
+  - {{interface: vm1, address: 192.168.7.10, mac: '02:00:00:00:07:0a'}}
+"
+        ));
+        let listens = if *role == "client" { ",server=1" } else { "" };
+        let several = if *queues > 1 { ",cq=1" } else { "" };
+        let device = format!(
+            "net_virtio_user0,path={socket},mac=02:00:00:00:07:0a,queues={queues},queue_size=1024{several}{listens}{device}"
+        );
+        let setup = Setup::device(&device).options(&format!("--rxq={queues} --txq={queues} {options}"));
+        let mut peer = setup.start();
+        peer.forward("5tswap");
+        eventually("the link is up", || (router.interface("vm1")?["link"] == "up").then_some(()));
+        Run { peer, router, _lab: lab }
+    }
+
+    /// Lets the generator send, and compares all books when every packet is back.
+    #[track_caller]
+    fn compare(mut self) -> Run {
+        self.router.run("interface set gen0 up");
+        let back = |run: &Run| run.router.counter("gen0", "tx_packets") + run.router.drops();
+        eventually("every packet is back, or known to be lost", || (back(&self) >= PACKETS).then_some(()));
+        let mut theirs = PortStats::default();
+        let router = &self.router;
+        let agree = eventually("the counters of both ends agree", || {
+            theirs = self.peer.stats(0);
+            let ours = ["tx_packets", "tx_bytes", "rx_packets", "rx_bytes"].map(|key| router.counter("vm1", key));
+            let same = [theirs.rx_packets, theirs.rx_bytes, theirs.tx_packets, theirs.tx_bytes] == ours;
+            same.then_some(ours)
+        });
+        // A busy machine may not let the peer run for as long as its ring lasts, but not much of the time.
+        assert!(
+            router.counter("gen0", "tx_packets") > PACKETS / 2,
+            "{agree:?}, {theirs:?}: {}",
+            router.run("show errors")
+        );
+        router.settle();
+        self
+    }
+
+    /// Packets that the peer counted by queue: received and sent.
+    #[track_caller]
+    fn by_queue(&mut self, queue: u16) -> (u64, u64) {
+        let shown = self.peer.run("show port xstats 0");
+        let number = |way: &str| {
+            let key = format!("{way}_q{queue}_good_packets: ");
+            let value = shown.split_once(&key).and_then(|(_, rest)| rest.lines().next()?.trim().parse().ok());
+            value.unwrap_or_else(|| panic!("no {key} in {shown}"))
+        };
+        (number("rx"), number("tx"))
+    }
+}
+
+#[test]
+fn counters_of_both_ends_agree() {
+    Run::start(&PLAIN).compare();
+    Run::start(&Case { role: "client", ..PLAIN }).compare();
+}
+
+#[test]
+fn other_rings() {
+    // One buffer a packet; buffers in any order; a small ring; a layout of rings that we don't offer.
+    for device in [",mrg_rxbuf=0", ",in_order=0", ",packed_vq=1"] {
+        Run::start(&Case { device, ..PLAIN }).compare();
+    }
+}
+
+#[test]
+fn several_queues() {
+    let mut run = Run::start(&Case { queues: 2, ..PLAIN }).compare();
+    let queues = [run.by_queue(0), run.by_queue(1)];
+    assert!(queues.iter().all(|(received, sent)| *received > 0 && *sent > 0), "{queues:?}");
+}
+
+#[test]
+fn jumbo_frames_in_several_buffers() {
+    Run::start(&Case { size: "8000-9014", options: "--max-pkt-len=9022 --enable-scatter --tx-offloads=0x8000", ..PLAIN }).compare();
+}
