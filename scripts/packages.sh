@@ -11,6 +11,7 @@ packages=(
     nftables                                         # Linux's own NAT, which Millrace's is compared with
     qemu-system-x86 kmod cpio xz-utils               # virtual machines, and the guest in them (scripts/guest.sh)
     dpdk librte-mempool-ring23 librte-net-virtio23 librte-net-vhost23   # dpdk-testpmd: peers for vhost-user
+    librte-net-memif23 librte-net-ring23 librte-net-null23   # and for memif
     valgrind                                         # benchmarks: instructions and cache misses
 )
 
