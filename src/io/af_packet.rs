@@ -15,7 +15,6 @@
 //! Device down: both sockets stay and recover by themselves. Device gone: queues answer with an error. The kernel's own IPv6 is off on
 //! the device for as long as it is open here (`net.ipv6.conf.DEVICE.disable_ipv6`).
 
-mod kernel_ip6;
 mod receive;
 mod ring;
 mod send;
@@ -23,8 +22,8 @@ mod socket;
 
 use crate::counts::Board;
 use crate::device::{Device, Info, Link, OpenError, QueuePair};
+use crate::kernel_ip6::KernelIp6;
 use crate::netlink::{NetDevice, Netlink};
-use kernel_ip6::KernelIp6;
 use receive::Receiver;
 use ring::Layout;
 use send::Sender;

@@ -16,6 +16,11 @@ impl<const N: usize> Counts<N> {
             counter.add(n);
         }
     }
+
+    /// Number `at`.
+    pub fn get(&self, at: usize) -> u64 {
+        self.0.get(at).map_or(0, Counter::get)
+    }
 }
 
 /// The numbers of all queues of a device, under their names.

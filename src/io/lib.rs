@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `device` `spec` | the trait, and what can be opened |
 //! | `af_packet` | a network device of the kernel, by packet sockets |
+//! | `af_xdp` | the same, by AF_XDP sockets: packets lie in the router's memory from the start |
 //! | `tap` | a device that the kernel sees and we are the wire of |
 //! | `memif` | shared memory with another process |
 //! | `vhost_user` | the network card of a virtual machine |
@@ -15,15 +16,20 @@
 //! | `loopback` | no wire at all |
 //! | `generator` | the built-in source and sink of traffic |
 //! | `segment` | undoing what peers leave to their hardware: checksums and segmentation |
+//! | `kernel_ip6` | the kernel's own IPv6 on a device, off while it is the router's |
 //! | `netlink` | network devices of the kernel: looking them up, changing them, hearing of changes |
 //! | `seat` `bell` | what a worker's queue works on while peers come and go, and what wakes it |
 //! | `pace` `counts` `sys` | a packet rate; statistics; system calls |
 
 mod af_packet;
+mod af_xdp;
 mod bell;
 mod counts;
 mod device;
+#[cfg(feature = "dpdk")]
+mod dpdk;
 mod generator;
+mod kernel_ip6;
 mod loopback;
 mod memif;
 mod netlink;
@@ -65,9 +71,14 @@ pub fn open(spec: &Spec, name: &str, context: &Context) -> Result<Box<dyn Device
     Ok(match spec {
         Spec::AfPacket { device, queues } => Box::new(af_packet::AfPacket::open(device, *queues)?),
         Spec::Memif(memif) => Box::new(memif::Memif::open(memif, name, context)?),
+        Spec::AfXdp(xdp) => Box::new(af_xdp::AfXdp::open(xdp, context.pool)?),
         Spec::Tap { device, queues } => Box::new(tap::Tap::open(device, *queues, name)?),
-        Spec::AfXdp(_)  | Spec::Dpdk(_) => {
-            return Err(OpenError::refused(name, format!("no driver for {:?}", context.pool.count())));
+        #[cfg(feature = "dpdk")]
+        Spec::Dpdk(dpdk) => Box::new(dpdk::Dpdk::open(dpdk, name, context)?),
+        #[cfg(not(feature = "dpdk"))]
+        Spec::Dpdk(dpdk) => {
+            let reason = "this build has no DPDK: build with `make`, or with the cargo feature `dpdk`";
+            return Err(OpenError::refused(&dpdk.device, reason));
         }
         Spec::Pcap { read, write, repeat, rate } => {
             Box::new(pcap::Pcap::open(read.as_deref(), write.as_deref(), *repeat, *rate, name)?)

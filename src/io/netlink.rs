@@ -22,6 +22,10 @@ pub(crate) struct NetDevice {
     max_mtu: u32,
     /// What made it (`veth`, `tun`, ...); empty for hardware.
     pub kind: String,
+    /// Number of the XDP program that is attached to it.
+    pub xdp_program: Option<u32>,
+    /// Receive queues that it may have.
+    pub rx_queues: u32,
 }
 
 impl NetDevice {
@@ -122,6 +126,9 @@ impl Netlink {
     }
 }
 
+/// The attributes of `IFLA_XDP` with a program's number (`linux/if_link.h`): the only one, the driver's, the stack's, the hardware's.
+const XDP_PROGRAMS: RangeInclusive<u16> = 4..=7;
+
 /// Bytes of `struct nlmsghdr` and of `struct ifinfomsg`.
 const HEADER: usize = 16;
 
@@ -164,6 +171,11 @@ fn parse(body: &[u8]) -> NetDevice {
             libc::IFLA_MTU => device.mtu = number(value),
             libc::IFLA_MIN_MTU => device.min_mtu = number(value),
             libc::IFLA_MAX_MTU => device.max_mtu = number(value),
+            libc::IFLA_NUM_RX_QUEUES => device.rx_queues = number(value),
+            libc::IFLA_XDP => {
+                let program = attributes(value).find(|(kind, _)| XDP_PROGRAMS.contains(kind));
+                device.xdp_program = program.map(|(_, value)| number(value));
+            }
             libc::IFLA_LINKINFO => {
                 let name = attributes(value).find(|(kind, _)| *kind == libc::IFLA_INFO_KIND);
                 let text = name.map(|(_, value)| String::from_utf8_lossy(value).trim_end_matches('\0').to_owned());

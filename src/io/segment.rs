@@ -55,6 +55,12 @@ impl Offload {
         }
     }
 
+    /// For a TCP packet that nothing was said about: segments of `size` payload bytes; its TCP header starts at `l4`.
+    pub fn tcp(is_v6: bool, size: usize, l4: usize) -> Offload {
+        let gso = if is_v6 { GSO_TCPV6 } else { GSO_TCPV4 };
+        Offload { needs_checksum: true, gso, gso_size: size, csum_start: l4, csum_offset: 16 }
+    }
+
     /// Whether nothing is left to do.
     #[inline]
     pub fn is_done(&self) -> bool {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The kernel's IPv6 on a device, off. It comes back by [`restore`](Self::restore) alone: the name may be another device's by then.
 #[derive(Debug)]
-pub(super) struct KernelIp6 {
+pub(crate) struct KernelIp6 {
     switch: PathBuf,
     was_on: bool,
 }
