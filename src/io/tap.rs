@@ -12,7 +12,6 @@ use crate::device::{Device, Info, Link, OpenError, QueuePair, derived_mac};
 use crate::netlink::{NetDevice, Netlink};
 use crate::sys;
 use queue::{Receiver, Sender};
-use std::cell::RefCell;
 use std::ffi::{c_int, c_short};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -54,13 +53,6 @@ struct InterfaceRequest {
     rest: [u8; 22],
 }
 
-/// Where to ask the kernel for the device. It may be moved to another network namespace, to be the card of a container;
-/// its descriptors go on working.
-struct Place {
-    netlink: Netlink,
-    index: i32,
-}
-
 /// The control side. It holds the descriptors, too, so that the device stays while queues move between workers.
 pub(crate) struct Tap {
     name: String,
@@ -68,7 +60,8 @@ pub(crate) struct Tap {
     mac: [u8; 6],
     files: Vec<Arc<File>>,
     offloads: &'static str,
-    place: RefCell<Place>,
+    /// To ask the kernel for it where it was made.
+    netlink: Netlink,
     board: Board<{ count::NAMES.len() }>,
     queues: usize,
 }
@@ -86,32 +79,32 @@ impl Tap {
         let kernel = netlink.find(name).map_err(refused)?;
         let kernel = kernel.ok_or_else(|| OpenError::Missing { device: name.to_owned() })?;
         netlink.set_up(kernel.index).map_err(refused)?;
-        let place = Place { netlink, index: kernel.index };
         Ok(Tap {
             name: name.to_owned(),
             kernel,
             mac: derived_mac(interface),
             files,
             offloads,
-            place: RefCell::new(place),
+            netlink,
             board: Board::new(&count::NAMES),
             queues: 0,
         })
     }
 
-    /// The device as it is now, wherever it is, unless it is gone.
-    fn current(&self) -> Option<NetDevice> {
+    /// The device as it is now, unless it is gone, and where to ask the kernel for it when that is elsewhere: it may be moved to
+    /// another network namespace, to be the card of a container, and its descriptors go on working.
+    ///
+    /// A socket in that namespace is not kept, as it would keep the namespace, and the device in it, when the container is gone.
+    fn current(&self) -> Option<(NetDevice, Option<Netlink>)> {
         let file = self.files.first()?;
         let name = current_name(file)?;
-        let place = &mut *self.place.borrow_mut();
-        let here = place.netlink.find(&name).ok().flatten();
-        if let Some(device) = here.filter(|device| device.index == place.index) {
-            return Some(device);
+        let here = self.netlink.find(&name).ok().flatten();
+        if let Some(device) = here.filter(|device| device.index == self.kernel.index) {
+            return Some((device, None));
         }
         let netlink = Netlink::open_in(&namespace_of(file).ok()?).ok()?;
         let device = netlink.find(&name).ok().flatten()?;
-        *place = Place { netlink, index: device.index };
-        Some(device)
+        Some((device, Some(netlink)))
     }
 }
 
@@ -204,7 +197,7 @@ impl Device for Tap {
     }
 
     fn link(&self) -> Link {
-        self.current().map_or(Link::Missing, |d| d.link())
+        self.current().map_or(Link::Missing, |(device, _)| device.link())
     }
 
     fn mac(&self) -> Option<[u8; 6]> {
@@ -223,8 +216,8 @@ impl Device for Tap {
     fn set_mtu(&mut self, mtu: u32) -> io::Result<()> {
         match self.current() {
             None => Err(io::Error::from_raw_os_error(libc::ENODEV)),
-            Some(device) if device.mtu == mtu => Ok(()),
-            Some(device) => self.place.borrow().netlink.set_mtu(device.index, mtu),
+            Some((device, _)) if device.mtu == mtu => Ok(()),
+            Some((device, elsewhere)) => elsewhere.as_ref().unwrap_or(&self.netlink).set_mtu(device.index, mtu),
         }
     }
 
@@ -234,7 +227,7 @@ impl Device for Tap {
 
     fn info(&self) -> Info {
         let now = self.current();
-        let device = now.as_ref().unwrap_or(&self.kernel);
+        let device = now.as_ref().map_or(&self.kernel, |(device, _)| device);
         let address = |mac: [u8; 6]| mac.map(|b| format!("{b:02x}")).join(":");
         Info {
             driver: "tap",
