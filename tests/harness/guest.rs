@@ -165,16 +165,17 @@ impl Guest {
     /// Fetches a file over HTTP and returns its SHA-256 sum.
     #[track_caller]
     pub fn fetch(&mut self, url: &str) -> String {
-        let output = self.run(&format!("wget -q -T 30 -O /tmp/got {url} && sha256sum </tmp/got; rm -f /tmp/got")).ok();
+        let output =
+            self.run(&format!("timeout 50 wget -q -O /tmp/got {url} && sha256sum </tmp/got; rm -f /tmp/got")).ok();
         output.split_whitespace().next().unwrap_or_default().to_owned()
     }
 
     /// Makes a file without a pattern of so many MiB and serves it over HTTP; returns its URL and its SHA-256 sum.
     #[track_caller]
     pub fn serve(&mut self, mebibytes: u32) -> (String, String) {
-        let make =
-            format!("mkdir -p /tmp/www && dd if=/dev/urandom of=/tmp/www/file bs=1M count={mebibytes} 2>/dev/null");
-        let sum = self.run(&format!("{make} && sha256sum </tmp/www/file && httpd -p 8080 -h /tmp/www")).ok();
+        let file = format!("mkdir -p /tmp/www && head -c $(({mebibytes} << 20)) /dev/urandom >/tmp/www/file");
+        let server = "(pidof httpd >/dev/null || httpd -p 8080 -h /tmp/www)";
+        let sum = self.run(&format!("{file} && {server} && sha256sum </tmp/www/file")).ok();
         let sum = sum.split_whitespace().next().unwrap_or_default().to_owned();
         (format!("http://{}:8080/file", self.address), sum)
     }
@@ -317,6 +318,12 @@ mod tests {
         guest.ping("192.168.7.1");
         assert_eq!(guest.run("echo one; echo two >&2; exit 3").code(3).stdout, "one\ntwo\n");
         assert_eq!(guest.run("cat no-file").code, 1);
+
+        for _ in 0..2 {
+            let (url, sum) = guest.serve(1);
+            assert_eq!(guest.fetch(&url.replace(&guest.address, "127.0.0.1")), sum);
+            assert_eq!(sum.len(), 64);
+        }
 
         guest.run("touch /tmp/here").ok();
         guest.reboot();

@@ -133,5 +133,10 @@ fn several_queues() {
 
 #[test]
 fn jumbo_frames_in_several_buffers() {
-    Run::start(&Case { size: "8000-9014", options: "--max-pkt-len=9022 --enable-scatter --tx-offloads=0x8000", ..PLAIN }).compare();
+    Run::start(&Case {
+        size: "8000-9014",
+        options: "--max-pkt-len=9022 --enable-scatter --tx-offloads=0x8000",
+        ..PLAIN
+    })
+    .compare();
 }
