@@ -19,6 +19,7 @@
 //! | `kernel_ip6` | the kernel's own IPv6 on a device, off while it is the router's |
 //! | `netlink` | network devices of the kernel: looking them up, changing them, hearing of changes |
 //! | `seat` `bell` | what a worker's queue works on while peers come and go, and what wakes it |
+//! | `foreign` | memory that other processes share, and may take away |
 //! | `pace` `counts` `sys` | a packet rate; statistics; system calls |
 
 mod af_packet;
@@ -26,6 +27,7 @@ mod af_xdp;
 mod bell;
 mod counts;
 mod device;
+mod foreign;
 #[cfg(feature = "dpdk")]
 mod dpdk;
 mod generator;

@@ -133,6 +133,6 @@ impl Cache {
 impl Drop for Cache {
     fn drop(&mut self) {
         lock(&self.pool.depot).append(&mut self.free);
-        self.size.store(0, Relaxed);
+        lock(&self.pool.caches).retain(|size| !Arc::ptr_eq(size, &self.size));
     }
 }
