@@ -25,7 +25,7 @@ pub fn names(link: &Link, kind: Kind, partial: &str) -> Vec<String> {
 
 fn ask(link: &Link, kind: Kind) -> Option<Vec<String>> {
     match kind {
-        Kind::Interface => link.names(|mut client| async move {
+        Kind::Interface | Kind::InterfaceOr(_) => link.names(|mut client| async move {
             let reply = client.show.list_interfaces(ListInterfacesRequest { name: None }).await?.into_inner();
             Ok(reply.interfaces.into_iter().map(|interface| interface.name).collect())
         }),

@@ -2,6 +2,7 @@
 
 use millrace_engine::{Graph, Waker};
 use millrace_graph_nodes::capture::{self, Captures};
+use millrace_graph_nodes::cross_connect::{self, CrossConnects};
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::mss_clamp;
 use millrace_graph_nodes::nat44::{self, Nat44};
@@ -19,6 +20,8 @@ pub struct Handles {
     pub neighbors: NeighborEvents,
     /// Captured frames.
     pub captures: Captures,
+    /// Where the frames of cross-connected interfaces go.
+    pub cross_connects: CrossConnects,
     /// The rules of NAT, and what workers keep of it.
     pub nat44: Nat44,
     /// The rules of policy routing.
@@ -35,13 +38,15 @@ pub fn graph(workers: usize, control: &Waker) -> io::Result<(Graph, Handles)> {
         forwarding: Forwarding::new(),
         neighbors: NeighborEvents::new(control.clone()),
         captures: Captures::new(control.clone()),
+        cross_connects: CrossConnects::new(),
         nat44: Nat44::new(workers, control.clone())?,
         policy_routes: PolicyRoutes::new(workers),
     };
-    let Handles { forwarding, neighbors, captures, nat44, policy_routes } = &handles;
+    let Handles { forwarding, neighbors, captures, cross_connects, nat44, policy_routes } = &handles;
     let mut graph = Graph::new();
     millrace_graph_nodes::register(&mut graph, forwarding, neighbors);
     capture::register(&mut graph, captures);
+    cross_connect::register(&mut graph, cross_connects);
     urpf::register(&mut graph, forwarding);
     policy_routes::register(&mut graph, forwarding, policy_routes);
     mss_clamp::register(&mut graph, forwarding);

@@ -86,6 +86,7 @@ pub fn synopsis(command: &Command) -> String {
             Arg::Value(value) => value.name.to_owned(),
             Arg::Maybe(value) => format!("[{}]", value.name),
             Arg::Option(keyword) => format!("[{}]", usage(keyword)),
+            Arg::Options(keywords) => format!("[{}]...", all(keywords)),
             Arg::Required(keyword) => usage(keyword),
             Arg::OneOf(keywords) => format!("{{{}}}", all(keywords)),
             Arg::AnyOf(keywords) => format!("{{{}}}...", all(keywords)),

@@ -8,6 +8,8 @@ pub enum Kind {
     Word,
     /// The name of an interface that is there.
     Interface,
+    /// The name of an interface that is there, or one of the words.
+    InterfaceOr(&'static [&'static str]),
     /// The name of a VRF that is there.
     Vrf,
     /// The name of a node of the graph.
@@ -92,7 +94,7 @@ impl Kind {
     /// The words that can always be offered for it.
     pub fn words(self) -> &'static [&'static str] {
         match self {
-            Kind::Choice(words) | Kind::Suggest(words) => words,
+            Kind::Choice(words) | Kind::Suggest(words) | Kind::InterfaceOr(words) => words,
             _ => &[],
         }
     }

@@ -42,6 +42,8 @@ pub enum Arg {
     Maybe(Value),
     /// A word that may be given once.
     Option(Keyword),
+    /// Words of which each may be given once.
+    Options(&'static [Keyword]),
     /// A word that must be given.
     Required(Keyword),
     /// Words of which exactly one must be given.
@@ -56,7 +58,7 @@ impl Arg {
         match self {
             Arg::Value(_) | Arg::Maybe(_) => &[],
             Arg::Option(keyword) | Arg::Required(keyword) => std::slice::from_ref(keyword),
-            Arg::OneOf(keywords) | Arg::AnyOf(keywords) => keywords,
+            Arg::Options(keywords) | Arg::OneOf(keywords) | Arg::AnyOf(keywords) => keywords,
         }
     }
 }
@@ -70,6 +72,8 @@ pub struct Keyword {
     pub value: Option<Value>,
     /// One line for `?`.
     pub help: &'static str,
+    /// Where another word has been given: the values of that one with which this word goes. None: with all.
+    pub with: Option<(&'static str, &'static [&'static str])>,
 }
 
 /// A value that the operator chooses.
@@ -95,12 +99,12 @@ pub const fn maybe(name: &'static str, kind: Kind, help: &'static str) -> Arg {
 
 /// A word without a value.
 pub const fn flag(word: &'static str, help: &'static str) -> Keyword {
-    Keyword { word, value: None, help }
+    Keyword { word, value: None, help, with: None }
 }
 
 /// A word with a value after it.
 pub const fn keyword(word: &'static str, name: &'static str, kind: Kind, help: &'static str) -> Keyword {
-    Keyword { word, value: Some(Value { name, kind, help }), help }
+    Keyword { word, value: Some(Value { name, kind, help }), help, with: None }
 }
 
 impl Command {

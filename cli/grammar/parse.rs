@@ -245,9 +245,15 @@ impl Bound {
             return Err(ParseError { message, span: word.span.clone() });
         }
         let words: Vec<&'static str> = open.iter().map(|keyword| keyword.word).collect();
-        // A word that was used up is better called that than unknown.
-        let given = |keyword: &&Keyword| keyword.word == word.text;
-        if !words.contains(&word.text.as_str()) && self.command.args.iter().flat_map(Arg::keywords).any(|k| given(&k)) {
+        // A word that can't be given here is better called that than unknown.
+        let mut all = self.command.args.iter().flat_map(Arg::keywords);
+        if !words.contains(&word.text.as_str())
+            && let Some(known) = all.find(|keyword| keyword.word == word.text)
+        {
+            if let Some((other, value)) = self.against(known) {
+                let message = format!("\"{}\" doesn't go with {other} {value}", word.text);
+                return Err(ParseError { message, span: word.span.clone() });
+            }
             let message = format!("\"{}\" can't be given here again or with what stands before", word.text);
             return Err(ParseError { message, span: word.span.clone() });
         }
@@ -276,10 +282,18 @@ impl Bound {
         let mut open = Vec::new();
         for arg in self.command.args {
             if !matches!(arg, Arg::OneOf(words) if words.iter().any(used)) {
-                open.extend(arg.keywords().iter().filter(|keyword| !used(keyword)).copied());
+                let fits = |keyword: &&Keyword| !used(keyword) && self.against(keyword).is_none();
+                open.extend(arg.keywords().iter().filter(fits).copied());
             }
         }
         open
+    }
+
+    /// The word and its value that a keyword doesn't go with.
+    fn against(&self, keyword: &Keyword) -> Option<(&'static str, &str)> {
+        let (other, values) = keyword.with?;
+        let value = self.args.get(other)?;
+        (!values.contains(&value)).then_some((other, value))
     }
 
     /// What must still be given before the command can run.

@@ -10,11 +10,25 @@ const fn command(path: &'static [&'static str], args: &'static [Arg], help: &'st
     Command { path, args, help, more: "", run: |_, _| Ok(()) }
 }
 
-static COMMANDS: [Command; 8] = [
+static COMMANDS: [Command; 9] = [
     command(&["show", "interfaces"], &[maybe("NAME", Kind::Interface, "one")], "list interfaces"),
     command(&["show", "ip", "route"], &[maybe("PREFIX", Kind::Prefix, "one"), Arg::Option(VRF)], "list routes"),
     command(&["show", "version"], &[], "the version"),
     command(&["set"], &[Arg::AnyOf(&[flag("up", "on"), flag("down", "off"), MTU])], "set things"),
+    command(
+        &["add"],
+        &[
+            Arg::Required(keyword("driver", "DRIVER", Kind::Word, "which")),
+            Arg::Options(&[
+                super::Keyword {
+                    with: Some(("driver", &["tap", "tun"])),
+                    ..keyword("device", "NAME", Kind::Word, "it")
+                },
+                super::Keyword { with: Some(("driver", &["memif"])), ..keyword("socket", "PATH", Kind::Word, "where") },
+            ]),
+        ],
+        "add things",
+    ),
     command(&["clear", "counters"], &[], "clear counters"),
     command(&["clear", "counts"], &[], "clear counts"),
     command(
@@ -62,6 +76,10 @@ fn lines_are_parsed_or_refused_with_a_reason() {
         ("show ip r vrf blue", r#"show ip route ({"vrf": "blue"})"#),
         ("set up", r#"set ({"up": ""})"#),
         ("set m 1500 up", r#"set ({"mtu": "1500", "up": ""})"#),
+        ("add driver tap dev t0", r#"add ({"device": "t0", "driver": "tap"})"#),
+        ("add driver memif d", r#"error at 17..18: unknown word "d"; expected one of: socket"#),
+        ("add driver tap socket s", r#"error at 15..21: "socket" doesn't go with driver tap"#),
+        ("add socket s driver tap", r#"add ({"driver": "tap", "socket": "s"})"#),
         ("route 10.0.0.0/8 bl", r#"route ({"PREFIX": "10.0.0.0/8", "blackhole": ""})"#),
         ("capture limit 3 filter tcp port 80", r#"capture ({"filter": "tcp port 80", "limit": "3"})"#),
         ("capture filter tcp port 80 limit 3", r#"capture ({"filter": "tcp port 80", "limit": "3"})"#),
@@ -87,7 +105,7 @@ fn lines_are_parsed_or_refused_with_a_reason() {
         ("set mtu 67", r#"error at 8..10: "67" is not a number from 68 to 9000"#),
         ("capture filter tcp", r#"error at 18..18: "capture" still needs "limit""#),
         ("show 'version", "error at 13..13: a quote is not closed"),
-        ("''", r#"error at 0..2: unknown word ""; expected one of: show, set, clear, route, capture"#),
+        ("''", r#"error at 0..2: unknown word ""; expected one of: show, set, add, clear, route, capture"#),
     ];
     for (line, expected) in cases {
         assert_eq!(outcome(line), expected, "{line}");
@@ -111,7 +129,7 @@ fn following(line: &str) -> Vec<&'static str> {
 #[test]
 fn what_can_follow_is_known_at_every_point() {
     let cases: &[(&str, &[&str])] = &[
-        ("", &["show", "set", "clear", "route", "capture"]),
+        ("", &["show", "set", "add", "clear", "route", "capture"]),
         ("sh", &["interfaces", "ip", "version"]),
         ("show ip", &["route"]),
         ("show version", &["<Enter>"]),
@@ -127,6 +145,7 @@ fn what_can_follow_is_known_at_every_point() {
         ("set", &["up", "down", "mtu"]),
         ("set up", &["down", "mtu", "<Enter>"]),
         ("capture filter tcp", &["limit"]),
+        ("add driver memif", &["socket", "<Enter>"]),
     ];
     for (line, expected) in cases {
         assert_eq!(&following(line), expected, "{line}");

@@ -1,7 +1,17 @@
 //! `cross-connect` of an interface: every frame that comes in by it leaves by another one, untouched. One way: the other interface has
 //! its own, or takes part in routing.
 
-use crate::{Interface, MssClamp, Name, Urpf, diagnostic::Spot, validate::Check};
+use crate::{
+    Interface, MssClamp, Name, Urpf,
+    decode::{Scalar, Unreadable},
+    diagnostic::Spot,
+    validate::Check,
+};
+
+/// Reads the key: the name of an interface, or `off`.
+pub(crate) fn read(text: &str) -> Result<Option<Name>, Unreadable> {
+    if text == "off" { Ok(None) } else { Name::read(text).map(Some) }
+}
 
 /// What an interface with this key must have, and what it can't have, because no packet of it is routed.
 pub(crate) fn check(check: &mut Check<'_>, name: &Name, interface: &Interface) {

@@ -147,7 +147,7 @@ impl Interface {
             interface.driver = driver;
         }
         interface.mac = fields.scalar("mac", reader);
-        interface.cross_connect = fields.scalar("cross-connect", reader);
+        interface.cross_connect = fields.read("cross-connect", reader, cross_connect::read).flatten();
         for key in PLACES {
             if fields.has(key) {
                 reader.place(Spot::new("interfaces", name).key(key), fields.at(key));

@@ -230,6 +230,9 @@ impl Router {
             // Done above.
             Setting::RouterAdvertisements(_) => {}
         }
+        if matches!(setting, Setting::CrossConnect(_)) {
+            self.follow_cross_connects();
+        }
         self.refresh(index).map_err(|error| error.to_string())?;
         if matches!(setting, Setting::Mac(_) | Setting::State(_)) {
             self.announce(index);

@@ -1,6 +1,6 @@
 //! Features of interfaces that follow from their settings: switched on and off when all steps of a change are done.
 
-use super::{Router, mss_clamp, urpf};
+use super::{Router, cross_connect, mss_clamp, urpf};
 use millrace_engine::{ArcName, NodeName};
 use std::collections::BTreeSet;
 
@@ -11,10 +11,17 @@ pub struct Features(BTreeSet<(ArcName, NodeName, u32)>);
 impl Router {
     /// Lets the features of all interfaces be those of their settings.
     pub(super) fn follow_features(&mut self) {
+        // An interface may have the number of one that had another.
+        self.follow_cross_connects();
         let mut wanted = BTreeSet::new();
         for interface in self.interfaces.iter() {
             let index = interface.index;
-            let features = [urpf::features(interface.urpf), mss_clamp::features(interface.mss_clamp)].concat();
+            let features = [
+                urpf::features(interface.urpf),
+                mss_clamp::features(interface.mss_clamp),
+                cross_connect::features(interface.cross_connect.is_some()),
+            ]
+            .concat();
             let features = features.into_iter().chain(self.policy_routes.features(index));
             wanted.extend(features.map(|feature| (feature.arc, feature.node, index)));
         }

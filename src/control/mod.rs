@@ -11,7 +11,7 @@
 //! | `apply` `history` | from one configuration to another, and back |
 //! | `interfaces` `devices` `specs` `addresses` | interfaces and their devices |
 //! | `routes` | the routes of all VRFs, and the forwarding tables made of them |
-//! | `features` `urpf` `mss_clamp` `policy_routes` | what is decided beside the routes |
+//! | `features` `urpf` `mss_clamp` `policy_routes` `cross_connect` | what is decided beside the routes |
 //! | `nat44` | the rules of address translation, the workers' sessions, the log of mappings |
 //! | `neighbors` `discovery` | the neighbour table, and what it does |
 //! | `ip6` | IPv6 addresses and what hosts are told: duplicate address detection, router advertisements, multicast groups |
@@ -22,6 +22,7 @@ mod addresses;
 pub mod api;
 pub mod apply;
 pub mod capture;
+mod cross_connect;
 mod devices;
 mod discovery;
 pub mod events;
@@ -55,6 +56,7 @@ use millrace_config::{Config, HugePages, Name, WorkerMode};
 use millrace_engine::epoch::domain;
 use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConfig};
 use millrace_graph_nodes::capture::Captures;
+use millrace_graph_nodes::cross_connect::CrossConnects;
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
 use millrace_io::Context;
@@ -132,6 +134,7 @@ pub struct Router {
     neighbor_events: NeighborEvents,
     features: Features,
     captures: Captures,
+    cross_connects: CrossConnects,
     capture: capture::Capture,
     control: Waker,
     device_context: Context,
@@ -178,7 +181,8 @@ impl Router {
     pub fn start(config: Config, options: Options, control: Waker, devices: Waker) -> Result<Router, StartError> {
         let engine_config = engine_config(&config);
         let (graph, handles) = wiring::graph(engine_config.workers.len(), &control).map_err(StartError::Memory)?;
-        let wiring::Handles { forwarding, neighbors: neighbor_events, captures, nat44, policy_routes } = handles;
+        let wiring::Handles { forwarding, neighbors: neighbor_events, captures, cross_connects, nat44, policy_routes } =
+            handles;
         let engine = Engine::start(graph, &engine_config, control.clone())?;
         let device_context = Context { pool: engine.pool(), changed: devices };
         let huge = engine.pool().region().huge();
@@ -217,6 +221,7 @@ impl Router {
             neighbor_events,
             features: Features::default(),
             captures,
+            cross_connects,
             capture: capture::Capture::default(),
             control,
             device_context,
