@@ -13,6 +13,7 @@ pub mod interface;
 pub mod ip;
 pub mod ip4;
 pub mod ip6;
+pub mod l2;
 pub mod marks;
 pub mod mss_clamp;
 pub mod nat44;

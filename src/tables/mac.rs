@@ -65,6 +65,22 @@ impl Station {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place(u64);
 
+impl Place {
+    /// As a number, for [`from_bits`](Place::from_bits), to be carried with a packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// Of a number that [`to_bits`](Place::to_bits) gave for the same table and station; of any other a lookup finds nothing.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Place {
+        Place(bits)
+    }
+}
+
 /// What is known of a station.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {

@@ -1,0 +1,74 @@
+//! l2-fwd: finds the port that a frame's destination is behind.
+//! Reads: rx interface, scratch. Writes: tx interface.
+
+use super::storm::Kind;
+use super::tables::{Bridging, Found};
+use super::{flood, output};
+use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
+use millrace_wire::Ethernet;
+use std::fmt;
+
+/// Its name.
+pub const NAME: NodeName = NodeName::new("l2-fwd");
+
+edges! {
+    /// By whether the destination is known.
+    pub enum Next { Output => output::NAME, Flood => flood::NAME }
+}
+
+counters! {
+    /// Why frames end here.
+    pub enum Count {
+        Unknown => "destination is unknown, and the port floods no such",
+        Storm => "storm control: unknown destinations",
+        NoForward => "port doesn't forward",
+        Short => "shorter than its Ethernet header",
+        NoPort => "interface is no port any more",
+    }
+}
+
+/// What `show trace` tells.
+pub struct Trace(Option<u16>);
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(port) => write!(f, "destination is behind interface {port}"),
+            None => write!(f, "destination is unknown"),
+        }
+    }
+}
+
+/// The node.
+pub struct Fwd {
+    /// Reads: stations, ports.
+    pub bridging: Bridging,
+}
+
+impl Node for Fwd {
+    const NAME: NodeName = NAME;
+    type Next = Next;
+    type Count = Count;
+    type Trace = Trace;
+
+    #[inline(always)]
+    fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
+        let Some(&Ethernet { dst, .. }) = packet.header::<Ethernet>() else { return cx.drop(Count::Short) };
+        let found = Found::of(packet);
+        let port = self.bridging.stations.find(found.station(dst.0), found.destination).map(|known| known.port);
+        cx.trace(packet, || Trace(port));
+        let Some(from) = self.bridging.ports.get(packet.meta.rx_interface, &cx.guard()) else {
+            return cx.drop(Count::NoPort);
+        };
+        match port {
+            Some(_) if !from.forward => cx.drop(Count::NoForward),
+            Some(port) => {
+                packet.meta.tx_interface = port.into();
+                Next::Output
+            }
+            None if !from.flood_unknown => cx.drop(Count::Unknown),
+            None if !from.storm.allows(Kind::Unknown, cx.now()) => cx.drop(Count::Storm),
+            None => Next::Flood,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What the tests of bridging share: a bridge of four ports, and frames.
+
+use super::{Bridging, Domain, Port};
+use millrace_engine::epoch::domain;
+use millrace_engine::testing::Testbed;
+use millrace_engine::{Graph, NodeName};
+use millrace_tables::mac::Station;
+
+/// Ports of the tests' first domain.
+pub const PORTS: [u32; 4] = [1, 2, 3, 4];
+/// Everyone.
+pub const ALL: [u8; 6] = [0xff; 6];
+/// A group of some protocol.
+pub const GROUP: [u8; 6] = [1, 0, 0x5e, 0, 0, 9];
+
+/// Station number `n`.
+pub fn mac(n: u8) -> [u8; 6] {
+    [2, 0, 0, 0, 0, n]
+}
+
+/// A frame from one station to another.
+pub fn frame(from: [u8; 6], to: [u8; 6], payload: &[u8]) -> Vec<u8> {
+    [&to[..], &from, &[0x88, 0xb5], payload].concat()
+}
+
+/// A bridge on a testbed.
+pub struct Bridge {
+    pub bridging: Bridging,
+    pub bed: Testbed,
+}
+
+impl Bridge {
+    /// With `ports`, which are in no domain yet, and so many workers.
+    pub fn with(ports: &[u32], workers: usize) -> Bridge {
+        let bridging = Bridging::new(4096).unwrap();
+        let mut graph = Graph::new();
+        let captures = crate::capture::Captures::new(millrace_engine::Waker::new().unwrap());
+        crate::interface::register(&mut graph);
+        crate::capture::register(&mut graph, &captures);
+        super::register(&mut graph, &bridging);
+        graph.input(millrace_engine::builtin::ERROR_DROP);
+        let bed = Testbed::new(graph, workers, ports);
+        ports.iter().for_each(|port| bed.switch(super::FEATURE.arc, super::FEATURE.node, *port, true));
+        Bridge { bridging, bed }
+    }
+
+    /// With [`PORTS`] in domain 1.
+    pub fn new() -> Bridge {
+        let bridge = Bridge::with(&PORTS, 1);
+        PORTS.into_iter().for_each(|port| bridge.port(port, Port::new(1)));
+        bridge.members(1, &PORTS);
+        bridge
+    }
+
+    /// Sets what a port is.
+    pub fn port(&self, interface: u32, port: Port) {
+        self.bridging.ports.set(&domain(), interface, port).unwrap();
+    }
+
+    /// Sets the ports that a domain floods to.
+    pub fn members(&self, number: u16, members: &[u32]) {
+        self.bridging.domains.set(&domain(), number.into(), Domain { members: members.to_vec() }).unwrap();
+    }
+
+    /// The ports that a frame leaves by, all as it came.
+    pub fn sent(&mut self, port: u32, frame: &[u8]) -> Vec<u32> {
+        self.bed.put(0, port, frame);
+        let sent = self.bed.run();
+        assert!(sent.iter().all(|sent| sent.data == frame), "it changed on its way");
+        let mut ports: Vec<u32> = sent.into_iter().map(|sent| sent.interface).collect();
+        ports.sort_unstable();
+        ports
+    }
+
+    /// What was counted since the last time.
+    pub fn counts(&mut self) -> Vec<(NodeName, &'static str, u64)> {
+        self.bed.counts()
+    }
+
+    /// The port that a station is behind.
+    pub fn behind(&self, number: u16, mac: [u8; 6]) -> Option<u16> {
+        let (table, station) = (&self.bridging.stations, Station::new(number, mac));
+        table.find(station, table.place(station)).map(|known| known.port)
+    }
+}
