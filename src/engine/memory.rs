@@ -62,7 +62,8 @@ impl Region {
     }
 
     fn map(len: usize, huge: bool) -> io::Result<Region> {
-        let flags = libc::MFD_CLOEXEC | if huge { libc::MFD_HUGETLB | libc::MFD_HUGE_2MB } else { 0 };
+        let flags =
+            libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | if huge { libc::MFD_HUGETLB | libc::MFD_HUGE_2MB } else { 0 };
         // SAFETY: the name is a NUL-terminated literal.
         let fd = unsafe { libc::memfd_create(c"millrace-buffers".as_ptr(), flags) };
         if fd < 0 {
@@ -71,6 +72,12 @@ impl Region {
         // SAFETY: memfd_create returned a descriptor that nobody else owns.
         let file = unsafe { File::from_raw_fd(fd) };
         file.set_len(len as u64)?;
+        // Whoever is given the descriptor can't take the memory away.
+        let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+        // SAFETY: numbers only.
+        if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
         // SAFETY: a fresh shared mapping of a file of exactly `len` bytes, at an address of the kernel's choice.
         let base = unsafe {
             libc::mmap(
@@ -135,6 +142,15 @@ mod tests {
         let r = Region::new(1, HugePages::Off).unwrap();
         assert_eq!(r.len(), HUGE_PAGE);
         assert!(!r.huge());
+    }
+
+    #[test]
+    fn nobody_takes_the_memory_away() {
+        for pages in [HugePages::Off, HugePages::Auto] {
+            let r = Region::new(1, pages).unwrap();
+            let other = r.file.try_clone().unwrap();
+            assert!(other.set_len(0).is_err() && other.set_len(1 << 30).is_err());
+        }
     }
 
     #[test]
