@@ -220,6 +220,12 @@ impl<'a> Packet<'a> {
         Segments { pool: self.pool, head: Some(self.data()), next }
     }
 
+    /// Where the bytes of the first buffer lie.
+    #[inline(always)]
+    pub fn part(&self) -> Part {
+        Part { index: self.index, offset: self.meta.offset, len: self.meta.len }
+    }
+
     /// Where the packet's bytes lie from the current header on, buffer by buffer; empty ones are left out.
     pub fn parts(&self) -> Parts<'_> {
         Parts { pool: self.pool, next: self.index, _packet: PhantomData }
