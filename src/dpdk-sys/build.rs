@@ -4,12 +4,14 @@ use std::error::Error;
 use std::process::Command;
 
 /// In every binary: buses, drivers of virtual devices, and those of the cards that need no library beyond Debian's DPDK.
-const DRIVERS: [&str; 31] = [
+const DRIVERS: [&str; 32] = [
     "bus_pci",
     "bus_vdev",
     "common_iavf",
     "common_idpf",
     "mempool_ring",
+    // What finds a device's ports registers itself, too.
+    "ethdev",
     // Virtual devices.
     "net_af_packet",
     "net_memif",
@@ -42,7 +44,7 @@ const DRIVERS: [&str; 31] = [
 ];
 
 /// What the drivers need, each before what it needs itself.
-const LIBRARIES: [&str; 21] = [
+const LIBRARIES: [&str; 20] = [
     "vhost",
     "gso",
     "sched",
@@ -54,7 +56,6 @@ const LIBRARIES: [&str; 21] = [
     "rcu",
     "ip_frag",
     "timer",
-    "ethdev",
     "meter",
     "net",
     "pci",

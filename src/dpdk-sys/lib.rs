@@ -151,6 +151,8 @@ pub struct Link {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Received {
+    /// Packets that came.
+    pub packets: u32,
     /// Parts written.
     pub parts: u32,
     /// Packets whose IP checksum is wrong, says the device.
@@ -159,6 +161,8 @@ pub struct Received {
     pub bad_l4: u32,
     /// Packets of more pieces than there was room for.
     pub dropped: u32,
+    /// Times that the driver found no free cell.
+    pub starved: u32,
 }
 
 /// Takes text of DPDK's log: a line, or part of one. Level 1 (emergency) to 8 (debug).
@@ -180,7 +184,8 @@ unsafe extern "C" {
     pub fn mr_pool_bytes(count: u32) -> usize;
     /// Makes the mempool; `pool` and `memory`, aligned to 64 bytes, stay for ever.
     pub fn mr_pool_create(pool: *mut Pool, name: *const c_char, memory: *mut c_void, len: usize) -> c_int;
-    /// Tells the environment of the cells' memory, `len` bytes in pages of `page` bytes.
+    /// Tells the environment of the cells' memory, `len` bytes in pages of `page` bytes. `-ENOTSUP`: with physical
+    /// I/O addresses that can't be.
     pub fn mr_pool_register(pool: *const Pool, len: usize, page: usize) -> c_int;
 
     /// Has `changed` called by a thread of DPDK's. Once.
@@ -220,7 +225,7 @@ unsafe extern "C" {
     /// Which of its functions the driver has chosen for receiving, or (`tx` is not 0) sending.
     pub fn mr_burst_mode(port: u16, tx: c_int, text: *mut c_char, room: usize) -> c_int;
 
-    /// Receives at most `most` packets into `parts`, of which there are [`PARTS`]. `received` is added to, but for its parts.
+    /// Receives at most `most` packets into `parts`, of which there are [`PARTS`]. `received` is added to, but for `packets` and `parts`.
     pub fn mr_rx(
         pool: *const Pool,
         cache: *mut c_void,

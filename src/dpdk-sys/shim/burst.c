@@ -55,7 +55,10 @@ void mr_rx(const struct mr_pool *pool, void *cache, uint16_t port, uint16_t queu
 			mbuf = next;
 		}
 	}
+	received->starved += mr_stock.starved;
+	mr_stock.starved = 0;
 	mr_leave();
+	received->packets = n;
 	received->parts = at;
 }
 
@@ -138,9 +141,12 @@ int mr_interrupt_open(uint16_t port, uint16_t queue, int epoll)
 	return rte_eth_dev_rx_intr_ctl_q(port, queue, epoll, RTE_INTR_EVENT_ADD, NULL);
 }
 
+/* A driver whose interrupt is a descriptor of the kernel's has it always on, and no function for it. */
 int mr_interrupt_arm(uint16_t port, uint16_t queue)
 {
-	return rte_eth_dev_rx_intr_enable(port, queue);
+	int error = rte_eth_dev_rx_intr_enable(port, queue);
+
+	return error == -ENOTSUP ? 0 : error;
 }
 
 /* No interrupts any more; what they wrote is read. */

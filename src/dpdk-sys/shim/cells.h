@@ -12,6 +12,7 @@
 struct mr_stock {
 	const struct mr_pool *pool; /* whose cells; none while the thread is in no driver */
 	void *cache;
+	uint32_t starved; /* times that there was no cell */
 	uint32_t count;
 	uint32_t cells[MR_STOCK];
 };

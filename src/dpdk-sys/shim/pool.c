@@ -3,6 +3,7 @@
  * mempool's operations. There is one pool, and which cell an mbuf has is arithmetic.
  */
 #include "shim.h"
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
@@ -90,8 +91,10 @@ static int dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
 		uint32_t missing = n - stock->count;
 		uint32_t wanted = RTE_MIN(RTE_MAX(missing, (uint32_t)AHEAD), MR_STOCK - stock->count);
 		stock->count += pool->cache_take(stock->cache, stock->cells + stock->count, wanted);
-		if (unlikely(stock->count < n))
+		if (unlikely(stock->count < n)) {
+			stock->starved++;
 			return -ENOENT;
+		}
 	}
 	stock->count -= n;
 	for (i = 0; i < n; i++)
@@ -181,13 +184,16 @@ int mr_pool_create(struct mr_pool *pool, const char *name, void *memory, size_t 
 	return 0;
 }
 
-/* Tells the environment of the cells' memory, so that devices may be given access to it. Its I/O addresses are its own. */
+/* Tells the environment of the cells' memory, so that devices may be given access to it, at the addresses that it has here. */
 int mr_pool_register(const struct mr_pool *pool, size_t len, size_t page)
 {
 	unsigned int n = (unsigned int)(len / page), i;
-	rte_iova_t *pages = malloc(n * sizeof(*pages));
+	rte_iova_t *pages;
 	int error;
 
+	if (rte_eal_iova_mode() != RTE_IOVA_VA)
+		return -ENOTSUP;
+	pages = malloc(n * sizeof(*pages));
 	if (pages == NULL)
 		return -ENOMEM;
 	for (i = 0; i < n; i++)

@@ -66,6 +66,18 @@ static int is_pci(const struct rte_eth_dev_info *info)
 	return bus != NULL && strcmp(rte_bus_name(bus), "pci") == 0;
 }
 
+/* As rte_eth_dev_configure limits it. */
+static uint16_t max_mtu(const struct rte_eth_dev_info *info)
+{
+	uint32_t around = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+
+	if (info->max_mtu != UINT16_MAX && info->max_rx_pktlen > info->max_mtu)
+		around = info->max_rx_pktlen - info->max_mtu;
+	if (info->max_rx_pktlen < info->max_mtu + around)
+		return (uint16_t)(info->max_rx_pktlen > around ? info->max_rx_pktlen - around : 0);
+	return info->max_mtu;
+}
+
 int mr_info(uint16_t port, struct mr_info *to)
 {
 	struct rte_eth_dev_info info;
@@ -92,7 +104,7 @@ int mr_info(uint16_t port, struct mr_info *to)
 	to->max_rx_queues = info.max_rx_queues;
 	to->max_tx_queues = info.max_tx_queues;
 	to->min_mtu = info.min_mtu;
-	to->max_mtu = info.max_mtu;
+	to->max_mtu = max_mtu(&info);
 	to->rx_ring_min = info.rx_desc_lim.nb_min;
 	to->rx_ring_max = info.rx_desc_lim.nb_max;
 	to->rx_ring_align = info.rx_desc_lim.nb_align;
@@ -123,7 +135,7 @@ int mr_configure(uint16_t port, const struct mr_pool *pool, const struct mr_conf
 	if ((config->want & MR_RX_SCATTER) != 0)
 		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
 	if ((config->want & MR_TX_SEGMENTS) != 0)
-		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+		conf.txmode.offloads |= info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	if ((config->want & MR_TX_FAST_FREE) != 0)
 		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 	if ((config->want & MR_RSS) != 0) {

@@ -75,9 +75,10 @@ struct mr_link {
 };
 
 struct mr_received {
-	uint32_t parts;
+	uint32_t packets, parts;
 	uint32_t bad_ip, bad_l4; /* as the card found */
 	uint32_t dropped;        /* in more pieces than there is room for */
+	uint32_t starved;        /* times that a driver found no free cell */
 };
 
 /* eal.c */
