@@ -5,6 +5,10 @@ DESTDIR ?=
 # What `show version` says; a release archive without git says "unknown".
 export MILLRACE_COMMIT ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
+# DPDK=off builds without the driver `dpdk`, and needs no libdpdk-dev.
+export DPDK ?= on
+FEATURES = $(if $(filter off,$(DPDK)),,--features dpdk)
+
 # The tests make network namespaces, so they run as root.
 ifneq ($(shell id -u),0)
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER = sudo -E
@@ -24,14 +28,14 @@ tools: ## Install the cargo tools alone
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 
 build: packages ## Build the release: target/release/millrace and millctl
-	cargo build --release --bins
+	cargo build --release --bins $(FEATURES)
 
 demo: build ## Run a router between a home and a server, both families, with real traffic; then its CLI
 	@scripts/demo.sh
 
 test: packages ## Run all tests
-	cargo build --workspace --bins
-	cargo test --workspace
+	cargo build --workspace --bins $(FEATURES)
+	cargo test --workspace $(FEATURES)
 
 # Stable Rust does, with the switch for its own bootstrap. Leaks are the target's own to find: a pool is never freed.
 SECONDS ?= 600
@@ -47,7 +51,7 @@ bench: build ## Measure, and compare with the recorded baselines
 
 lint: packages tools ## Check format, lints, licences and house rules
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
 	cargo deny --workspace check --hide-inclusion-graph licenses bans sources
 	scripts/house-rules.sh
 
@@ -55,7 +59,7 @@ fmt: ## Format the code
 	cargo fmt --all
 
 doc: ## Build the documentation of the code: target/doc
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps $(FEATURES)
 
 install: build ## Install below PREFIX (/usr/local), with a systemd unit
 	install -D -t $(DESTDIR)$(PREFIX)/bin target/release/millrace target/release/millctl

@@ -14,6 +14,8 @@ packages=(
     librte-net-memif23 librte-net-ring23 librte-net-null23   # and for memif
     valgrind                                         # benchmarks: instructions and cache misses
 )
+# The driver `dpdk`, unless it is left out.
+[ "${DPDK:-on}" = off ] || packages+=(libdpdk-dev pkg-config)
 
 missing=()
 for package in "${packages[@]}"; do
