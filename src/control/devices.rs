@@ -157,8 +157,9 @@ impl Router {
         self.devices_changed();
     }
 
-    /// Something changed about the devices of the kernel: asks every link, and tries those that are missing.
+    /// Something changed about devices or their peers: asks every link and address, and tries those that are missing.
     pub(super) fn devices_changed(&mut self) {
+        self.follow_macs();
         let linked = |i: &mut Interface| Some((i.index, i.link, i.device.as_ref()?.link()));
         let states: Vec<_> = self.interfaces.iter_mut().filter_map(linked).collect();
         for (index, before, link) in states.into_iter().filter(|(_, before, link)| before != link) {
@@ -169,9 +170,12 @@ impl Router {
             if let Some(interface) = self.interfaces.get_mut(index) {
                 interface.link = link;
                 let name = interface.name.clone();
-                let text = if link == Link::Up { "link up" } else { "link down" };
-                let severity = if link == Link::Up { Severity::Info } else { Severity::Warning };
-                self.tell(severity, format!("interface {name}"), text.to_owned());
+                let (severity, text) = match (link, interface.link_reason()) {
+                    (Link::Up, _) => (Severity::Info, "link up".to_owned()),
+                    (_, Some(reason)) => (Severity::Warning, format!("link down: {reason}")),
+                    (_, None) => (Severity::Warning, "link down".to_owned()),
+                };
+                self.tell(severity, format!("interface {name}"), text);
             }
             tracing::debug!(index, ?before, ?link, "link changed");
             self.refresh_or_warn(index);
@@ -181,6 +185,23 @@ impl Router {
         let missing: Vec<u32> =
             self.interfaces.iter().filter(|i| i.device.is_none() && i.parent.is_none()).map(|i| i.index).collect();
         missing.into_iter().for_each(|index| self.open_again(index));
+    }
+
+    /// Takes over the addresses of devices that say another one now, unless the operator gave the interface one.
+    fn follow_macs(&mut self) {
+        let mut changed = Vec::new();
+        for interface in self.interfaces.iter_mut().filter(|i| i.wanted_mac.is_none()) {
+            // A device that is gone has none.
+            let Some(mac) = interface.device.as_ref().and_then(|device| device.mac()).map(MacAddr) else { continue };
+            if mac != interface.mac {
+                interface.mac = mac;
+                changed.push(interface.index);
+            }
+        }
+        for index in changed {
+            self.refresh_or_warn(index);
+            self.announce(index);
+        }
     }
 
     /// Once in a while, in case that nothing was said: see [`devices_changed`](Self::devices_changed).

@@ -73,13 +73,21 @@ impl std::fmt::Debug for Interface {
 }
 
 /// Statistics of drivers that count packets lost on receipt.
-const LOST: &[&str] = &["rx_ring_full", "rx_truncated", "rx_bad_offload_header"];
+const LOST: &[&str] =
+    &["rx_ring_full", "rx_truncated", "rx_bad_offload_header", "rx_bad_descriptors", "rx_too_long", "rx_too_short"];
 
 impl Interface {
     /// Packets that its driver lost on receipt since the device was opened.
     pub fn lost(&self) -> u64 {
         let stats = self.device.as_ref().map(|device| device.stats()).unwrap_or_default();
         stats.iter().filter(|(name, _)| LOST.contains(name)).map(|(_, count)| count).sum()
+    }
+
+    /// Why its link isn't up, where that is known: the device is missing, or there is no peer.
+    pub fn link_reason(&self) -> Option<String> {
+        let waits = matches!(self.driver, Driver::Memif(_) | Driver::VhostUser(_)) && self.link == Link::Down;
+        let waited_for = || self.device.as_ref().filter(|_| waits)?.info().notes.into_iter().next();
+        self.problem.clone().or_else(waited_for)
     }
 
     /// Its IPv4 addresses, the primary first.

@@ -46,7 +46,8 @@ pub fn details(output: &Output, interface: &Interface) -> String {
     };
     let device = if interface.device.is_empty() { String::new() } else { format!(" {}", interface.device) };
     line("driver", format!("{}{device}", interface.driver));
-    line("state", format!("{}, link {}", interface.state, interface.link));
+    let reason = interface.link_reason.iter().map(|reason| format!(": {reason}"));
+    line("state", format!("{}, link {}{}", interface.state, interface.link, reason.collect::<String>()));
     if let (Some(parent), Some(vlan)) = (&interface.parent, interface.vlan) {
         line("parent", format!("{parent}, VLAN {vlan}"));
     }
@@ -62,13 +63,16 @@ pub fn details(output: &Output, interface: &Interface) -> String {
     line("receiving", rates(interface.rx_pps, interface.rx_bps));
     line("sending", rates(interface.tx_pps, interface.tx_bps));
     if let Some(details) = &interface.details {
-        details.mode.split("; ").for_each(|mode| line("mode", mode.to_owned()));
+        for mode in &details.modes {
+            line("mode", format!("{} {}", mode.name, mode.value));
+        }
         let queue = |queue: &millrace_api::v1::InterfaceQueue| match queue.worker {
             Some(worker) => format!("{} on worker {worker}", queue.queue),
             None => format!("{} on no worker", queue.queue),
         };
         line("queues", details.queues.iter().map(queue).collect::<Vec<_>>().join(", "));
         line("capabilities", details.capabilities.join(", "));
+        line("cross-connect", details.cross_connect.clone().unwrap_or_default());
         for (name, setting) in [("urpf", &details.urpf), ("mss-clamp", &details.mss_clamp)] {
             if setting != "off" {
                 line(name, setting.clone());
@@ -84,7 +88,8 @@ pub fn details(output: &Output, interface: &Interface) -> String {
         for count in details.statistics.iter().filter(|count| count.count > 0) {
             line("driver count", format!("{} {}", count.count, count.name));
         }
-        for note in &details.notes {
+        // What is the reason stands above.
+        for note in details.notes.iter().filter(|note| interface.link_reason.as_ref() != Some(note)) {
             line("note", note.clone());
         }
     }

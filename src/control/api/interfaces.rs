@@ -6,7 +6,7 @@ use crate::control::interfaces::{Interface, link_local_net};
 use crate::control::ip6::dad::State;
 use ipnet::{IpNet, Ipv6Net};
 use millrace_api::v1::{
-    self, InterfaceDetails, InterfaceQueue, Ipv6Address, ListInterfacesReply, ListInterfacesRequest, NamedCount,
+    self, InterfaceDetails, InterfaceQueue, Ipv6Address, ListInterfacesReply, ListInterfacesRequest, Mode, NamedCount,
     RouterAdvertisements,
 };
 use millrace_config::Driver;
@@ -59,6 +59,7 @@ fn message(router: &Router, interface: &Interface) -> v1::Interface {
         parent: interface.parent.map(|(parent, _)| router.interfaces.name(parent)),
         vlan: interface.parent.map(|(_, vlan)| vlan.into()),
         details: None,
+        link_reason: interface.link_reason(),
     }
 }
 
@@ -115,6 +116,7 @@ fn details(router: &Router, interface: &Interface) -> InterfaceDetails {
     let count = |(name, count): (&str, u64)| NamedCount { name: name.to_owned(), count };
     let mut notes = info.notes;
     notes.extend(interface.problem.clone());
+    let mode = |(name, value): &(&str, String)| Mode { name: (*name).to_owned(), value: value.clone() };
     InterfaceDetails {
         mode: info.modes.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join("; "),
         queues: interface.pollers.iter().enumerate().map(queue).collect(),
@@ -126,5 +128,7 @@ fn details(router: &Router, interface: &Interface) -> InterfaceDetails {
         router_advertisements: router_advertisements(router, interface),
         urpf: interface.urpf.to_string(),
         mss_clamp: interface.mss_clamp.to_string(),
+        modes: info.modes.iter().map(mode).collect(),
+        cross_connect: interface.cross_connect.as_ref().map(ToString::to_string),
     }
 }
