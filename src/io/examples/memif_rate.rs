@@ -1,0 +1,130 @@
+//! How fast memif is on this machine, in one process: from a generator to a client, and from its server to a sink.
+//! `cargo run --release -p millrace-io --example memif_rate [SECONDS]`; or sends back whatever a peer sends, until it is killed:
+//! `... --example memif_rate echo server|client SOCKET ID [QUEUES [zero-copy]]`.
+
+use millrace_engine::builtin::INTERFACE_TX;
+use millrace_engine::memory::HugePages;
+use millrace_engine::node::NoTrace;
+use millrace_engine::{
+    Attach, Ctx, Engine, EngineConfig, Graph, Mode, Node, NodeName, Packet, Waker, WorkerConfig, counters, edges,
+};
+use millrace_io::{AddressRange, Context, Device, Flow, FrameSize, Frames, Generator, Memif, Rate, Role, Spec, Stream, open};
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+edges! { enum Next { Tx => INTERFACE_TX } }
+counters! { enum Count {} }
+
+/// Sends what came by an interface out by its neighbour: 1 by 2, 2 by 1, 3 by 4, ...; or back.
+struct Patch {
+    back: bool,
+}
+
+impl Node for Patch {
+    const NAME: NodeName = NodeName::new("patch");
+    type Next = Next;
+    type Count = Count;
+    type Trace = NoTrace;
+
+    #[inline(always)]
+    fn packet(&mut self, packet: &mut Packet<'_>, _: &mut Ctx<'_, Self>) -> Next {
+        let from = packet.meta.rx_interface;
+        packet.meta.tx_interface = if self.back { from } else { ((from - 1) ^ 1) + 1 };
+        Next::Tx
+    }
+}
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn engine(workers: usize, mode: Mode, back: bool) -> Outcome<Engine> {
+    let mut graph = Graph::new();
+    graph.node(move |_| Patch { back }).input(Patch::NAME);
+    let workers = (0..workers).map(|cpu| WorkerConfig { cpu: Some(cpu) }).collect();
+    let config = EngineConfig { workers, mode, buffers: 16_384, huge_pages: HugePages::Auto };
+    Ok(Engine::start(graph, &config, Waker::new()?)?)
+}
+
+fn attach(engine: &Engine, interface: u32, workers: &[usize], spec: &Spec) -> Outcome<Box<dyn Device>> {
+    let context = Context { pool: engine.pool(), changed: Waker::new()? };
+    let mut device = open(spec, &format!("if{interface}"), &context)?;
+    let pairs = device.queues(workers.len())?;
+    engine.set_hardware(interface, interface);
+    engine.set_up(interface, true);
+    let attach = pairs.into_iter().zip(workers).map(|(pair, worker)| Attach { worker: *worker, rx: pair.rx, tx: pair.tx });
+    engine.attach(interface, attach.collect());
+    Ok(device)
+}
+
+/// Frames of this size to 65,536 destinations; none: a sink.
+fn generator(size: Option<u16>) -> Spec {
+    let one = [10, 0, 0, 1].into();
+    let destinations = AddressRange { first: [198, 18, 0, 0].into(), last: [198, 18, 255, 255].into() };
+    let flow = Flow::new(AddressRange { first: one, last: one }, destinations);
+    let made = |size| Frames::Made(Box::new(Flow { size: FrameSize::Fixed(size), ..flow.clone() }));
+    let stream = |size| Stream { frames: made(size), rate: Rate::Max, count: None };
+    Spec::Generator(Generator { streams: size.map(stream).into_iter().collect(), burst: 256, check: false, latency: false })
+}
+
+/// Lets it run and prints what went by these interfaces and what the nodes took.
+fn measure(what: &str, engine: &Engine, time: Duration) {
+    std::thread::sleep(time / 4);
+    let totals = |engine: &Engine| [1, 2, 3, 4].map(|i| engine.interface(i));
+    let (before, nodes, start) = (totals(engine), engine.runtime(), Instant::now());
+    std::thread::sleep(time);
+    let (after, seconds) = (totals(engine), start.elapsed().as_secs_f64());
+    let got: Vec<_> = after.iter().zip(&before).map(|(now, then)| now.since(then)).collect();
+    let rate = |n: u64| n as f64 / seconds / 1e6;
+    println!("{what}: {:.2} Mpps through, {:.2} not sent", rate(got[3].tx_packets), rate(got[1].tx_drops));
+    for (now, then) in engine.runtime().iter().zip(&nodes) {
+        let (packets, clocks) = (now.packets - then.packets, now.clocks - then.clocks);
+        if packets > 0 {
+            let each = clocks as f64 / packets as f64;
+            println!("  {} on worker {}: {each:.1} clocks a packet", now.node, now.worker);
+        }
+    }
+}
+
+fn rates(time: Duration) -> Outcome<()> {
+    for zero_copy in [false, true] {
+        for size in [64, 512, 1518, 9018] {
+            for workers in [1, 2] {
+                let socket = format!("@millrace-rate-{}", std::process::id());
+                let memif = |role| Memif { socket: socket.clone(), id: 0, role, secret: None, queues: 1, ring_size: 1024, zero_copy: false };
+                let engine = engine(workers, Mode::Polling, false)?;
+                let last = [workers - 1];
+                let _server = attach(&engine, 3, &last, &Spec::Memif(memif(Role::Server)))?;
+                let client = Memif { zero_copy, ..memif(Role::Client) };
+                let _client = attach(&engine, 2, &[0], &Spec::Memif(client))?;
+                let _sink = attach(&engine, 4, &last, &generator(None))?;
+                let _source = attach(&engine, 1, &[0], &generator(Some(size)))?;
+                let how = if zero_copy { "zero copy" } else { "copying" };
+                measure(&format!("{how}, {size} bytes, client and server on {workers} worker(s)"), &engine, time);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn echo(role: &str, socket: &str, id: u32, queues: u16, zero_copy: bool) -> Outcome<()> {
+    let role = if role == "client" { Role::Client } else { Role::Server };
+    let memif = Memif { socket: socket.to_owned(), id, role, secret: None, queues, ring_size: 1024, zero_copy };
+    let engine = engine(1, Mode::Adaptive, true)?;
+    let device = attach(&engine, 1, &[0], &Spec::Memif(memif))?;
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let (info, counts) = (device.info(), engine.interface(1));
+        println!("{:?} {:?} {:?} {:?}", device.link(), info.modes, info.notes, device.stats());
+        println!("rx {} tx {} drops {}", counts.rx_packets, counts.tx_packets, counts.tx_drops);
+    }
+}
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["echo", role, socket, id] => echo(role, socket, id.parse()?, 1, false),
+        ["echo", role, socket, id, queues, ..] => echo(role, socket, id.parse()?, queues.parse()?, words.len() > 5),
+        [] => rates(Duration::from_secs(1)),
+        [seconds, ..] => rates(Duration::from_secs_f64(seconds.parse()?)),
+    }
+}
