@@ -74,6 +74,7 @@ impl Receive {
     #[inline]
     pub fn rx(&mut self, burst: &mut RxBurst<'_>) -> Result<(), Fault> {
         let mut ready = self.ready()?;
+        let idle = ready == 0;
         let base = burst.cache().pool().region().base().as_ptr();
         while ready > 0 && burst.room() > 0 {
             let ahead = *self.cell(self.at.wrapping_add(4));
@@ -94,7 +95,7 @@ impl Receive {
             self.at = self.at.wrapping_add(1);
             ready -= 1;
         }
-        self.refill(burst);
+        self.refill(burst, idle);
         Ok(())
     }
 
@@ -129,11 +130,11 @@ impl Receive {
 
     /// Posts cells in all slots that have none, as far as the pool has some.
     #[inline]
-    fn refill(&mut self, burst: &mut RxBurst<'_>) {
+    fn refill(&mut self, burst: &mut RxBurst<'_>, idle: bool) {
         let start = self.head;
         let mut missing = usize::from(self.ring.size() - self.head.wrapping_sub(self.at));
-        // A few at a time, but never none at all.
-        if missing < BATCH && missing < usize::from(self.ring.size()) / 2 {
+        // A few at a time, but never none at all, and every one when there is nothing else to do.
+        if !idle && missing < BATCH && missing < usize::from(self.ring.size()) / 2 {
             return;
         }
         while missing > 0 {
