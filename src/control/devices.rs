@@ -52,6 +52,7 @@ impl Router {
             link: Link::Missing,
             mac: settings.mac.map_or(MacAddr::ZERO, |mac| MacAddr(mac.0)),
             problem: None,
+            told: Vec::new(),
             pollers: Vec::new(),
             tried: Instant::now(),
             baseline: self.engine.interface(index),
@@ -169,18 +170,24 @@ impl Router {
             }
             if let Some(interface) = self.interfaces.get_mut(index) {
                 interface.link = link;
-                let name = interface.name.clone();
                 let (severity, text) = match (link, interface.link_reason()) {
                     (Link::Up, _) => (Severity::Info, "link up".to_owned()),
-                    (_, Some(reason)) => (Severity::Warning, format!("link down: {reason}")),
+                    (_, Some(reason)) => {
+                        let text = format!("link down: {reason}");
+                        interface.told.push(reason);
+                        (Severity::Warning, text)
+                    }
                     (_, None) => (Severity::Warning, "link down".to_owned()),
                 };
+                let name = interface.name.clone();
                 self.tell(severity, format!("interface {name}"), text);
             }
             tracing::debug!(index, ?before, ?link, "link changed");
             self.refresh_or_warn(index);
             self.announce(index);
         }
+        let told: Vec<u32> = self.interfaces.iter().filter(|i| has_peer(&i.driver)).map(|i| i.index).collect();
+        told.into_iter().for_each(|index| self.tell_notes(index));
         self.devices_left = false;
         let missing: Vec<u32> =
             self.interfaces.iter().filter(|i| i.device.is_none() && i.parent.is_none()).map(|i| i.index).collect();
@@ -240,12 +247,15 @@ impl Router {
         }
     }
 
-    /// Tells what the operator should know of a device that was opened.
+    /// Tells what the operator should know of a device and was not told yet.
     fn tell_notes(&mut self, index: u32) {
-        let device = self.interfaces.get(index).and_then(|i| i.device.as_ref());
-        let notes = device.map(|device| device.info().notes).unwrap_or_default();
-        let name = self.interfaces.name(index);
-        notes.into_iter().for_each(|note| self.tell(Severity::Warning, format!("interface {name}"), note));
+        let Some(interface) = self.interfaces.get_mut(index) else { return };
+        let notes = interface.device.as_ref().map(|device| device.info().notes).unwrap_or_default();
+        let told = std::mem::replace(&mut interface.told, notes.clone());
+        let name = interface.name.clone();
+        for note in notes.into_iter().filter(|note| !told.contains(note)) {
+            self.tell(Severity::Warning, format!("interface {name}"), note);
+        }
     }
 
     /// Brings routes and packet path up to date with what an interface and its sub-interfaces are now.
@@ -311,8 +321,14 @@ fn is_source(driver: &Driver) -> bool {
     match driver {
         Driver::Generator(generator) => !generator.streams.is_empty(),
         Driver::Pcap(pcap) => pcap.read.is_some(),
+        Driver::Dpdk(dpdk) => ["net_pcap", "net_null"].iter().any(|driver| dpdk.device.starts_with(driver)),
         _ => false,
     }
+}
+
+/// Whether somebody at its other end comes and goes, of whom it has to tell.
+pub(super) fn has_peer(driver: &Driver) -> bool {
+    matches!(driver, Driver::Memif(_) | Driver::VhostUser(_))
 }
 
 /// A device and the queues that it made.

@@ -1,5 +1,6 @@
 //! The interfaces as control has them: settings, device, link, and what of that forwarding reads.
 
+use super::devices::has_peer;
 use super::ip6::dad::{Dad, State as DadState};
 use super::{Router, mss_clamp, urpf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -56,6 +57,8 @@ pub struct Interface {
     pub mac: MacAddr,
     /// Why there is no device.
     pub problem: Option<String>,
+    /// What the operator was told of the device.
+    pub told: Vec<String>,
     /// The worker that polls each receive queue.
     pub pollers: Vec<usize>,
     /// When opening the device was last tried.
@@ -73,8 +76,16 @@ impl std::fmt::Debug for Interface {
 }
 
 /// Statistics of drivers that count packets lost on receipt.
-const LOST: &[&str] =
-    &["rx_ring_full", "rx_truncated", "rx_bad_offload_header", "rx_bad_descriptors", "rx_too_long", "rx_too_short"];
+const LOST: &[&str] = &[
+    "rx_ring_full",
+    "rx_truncated",
+    "rx_bad_offload_header",
+    "rx_bad_descriptors",
+    "rx_too_long",
+    "rx_too_short",
+    "rx_missed_errors",
+    "rx_refused",
+];
 
 impl Interface {
     /// Packets that its driver lost on receipt since the device was opened.
@@ -85,7 +96,7 @@ impl Interface {
 
     /// Why its link isn't up, where that is known: the device is missing, or there is no peer.
     pub fn link_reason(&self) -> Option<String> {
-        let waits = matches!(self.driver, Driver::Memif(_) | Driver::VhostUser(_)) && self.link == Link::Down;
+        let waits = has_peer(&self.driver) && self.link == Link::Down;
         let waited_for = || self.device.as_ref().filter(|_| waits)?.info().notes.into_iter().next();
         self.problem.clone().or_else(waited_for)
     }
