@@ -119,7 +119,9 @@ fn check(spec: &Spec, context: &Context) -> Result<(), String> {
     let (gib, most) = (shared >> 30, memory::MOST >> 30);
     match (shared > memory::MOST, spec.zero_copy) {
         (false, _) => Ok(()),
-        (true, true) => Err(format!("zero-copy reaches {most} GiB of buffers, and there are {gib}: take fewer buffers")),
+        (true, true) => {
+            Err(format!("zero-copy reaches {most} GiB of buffers, and there are {gib}: take fewer buffers"))
+        }
         (true, false) => Err(format!("{gib} GiB of rings and buffers; {most} at most: take fewer or smaller rings")),
     }
 }

@@ -8,7 +8,9 @@ use millrace_engine::node::NoTrace;
 use millrace_engine::{
     Attach, Ctx, Engine, EngineConfig, Graph, Mode, Node, NodeName, Packet, Waker, WorkerConfig, counters, edges,
 };
-use millrace_io::{AddressRange, Context, Device, Flow, FrameSize, Frames, Generator, Memif, Rate, Role, Spec, Stream, open};
+use millrace_io::{
+    AddressRange, Context, Device, Flow, FrameSize, Frames, Generator, Memif, Rate, Role, Spec, Stream, open,
+};
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -50,7 +52,8 @@ fn attach(engine: &Engine, interface: u32, workers: &[usize], spec: &Spec) -> Ou
     let pairs = device.queues(workers.len())?;
     engine.set_hardware(interface, interface);
     engine.set_up(interface, true);
-    let attach = pairs.into_iter().zip(workers).map(|(pair, worker)| Attach { worker: *worker, rx: pair.rx, tx: pair.tx });
+    let attach =
+        pairs.into_iter().zip(workers).map(|(pair, worker)| Attach { worker: *worker, rx: pair.rx, tx: pair.tx });
     engine.attach(interface, attach.collect());
     Ok(device)
 }
@@ -62,7 +65,12 @@ fn generator(size: Option<u16>) -> Spec {
     let flow = Flow::new(AddressRange { first: one, last: one }, destinations);
     let made = |size| Frames::Made(Box::new(Flow { size: FrameSize::Fixed(size), ..flow.clone() }));
     let stream = |size| Stream { frames: made(size), rate: Rate::Max, count: None };
-    Spec::Generator(Generator { streams: size.map(stream).into_iter().collect(), burst: 256, check: false, latency: false })
+    Spec::Generator(Generator {
+        streams: size.map(stream).into_iter().collect(),
+        burst: 256,
+        check: false,
+        latency: false,
+    })
 }
 
 /// Lets it run and prints what went by these interfaces and what the nodes took.
@@ -89,7 +97,15 @@ fn rates(time: Duration) -> Outcome<()> {
         for size in [64, 512, 1518, 9018] {
             for workers in [1, 2] {
                 let socket = format!("@millrace-rate-{}", std::process::id());
-                let memif = |role| Memif { socket: socket.clone(), id: 0, role, secret: None, queues: 1, ring_size: 1024, zero_copy: false };
+                let memif = |role| Memif {
+                    socket: socket.clone(),
+                    id: 0,
+                    role,
+                    secret: None,
+                    queues: 1,
+                    ring_size: 1024,
+                    zero_copy: false,
+                };
                 let engine = engine(workers, Mode::Polling, false)?;
                 let last = [workers - 1];
                 let _server = attach(&engine, 3, &last, &Spec::Memif(memif(Role::Server)))?;

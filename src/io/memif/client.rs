@@ -1,7 +1,7 @@
 //! The client's end of a control channel: a thread for each interface, which connects again and again.
 
-use super::handshake::{End, Offer, PATIENCE, wrong};
 pub(super) use super::handshake::layout;
+use super::handshake::{End, Offer, PATIENCE, wrong};
 use super::link::{Interface, Link};
 use super::message::Message;
 use super::server::wait;
@@ -52,7 +52,7 @@ enum State {
     /// The server has to say what it takes.
     Connecting,
     /// Each thing that is said is to be acknowledged.
-    Offering(Offer),
+    Offering(Box<Offer>),
     /// Packets pass.
     Up(Link),
 }
@@ -145,7 +145,7 @@ impl Loop {
                 // There are at most as many as the configuration has, a 16-bit number.
                 let queues = interface.pairs() as u16;
                 Offer::new(hello, &interface.spec, &interface.name, queues, interface.pool)
-                    .and_then(|offer| say(channel, offer))
+                    .and_then(|offer| say(channel, Box::new(offer)))
             }
             (State::Offering(offer), Message::Ack) if !offer.is_said() => say(channel, offer),
             (State::Offering(offer), Message::Connected(name)) if offer.is_said() => {
@@ -163,7 +163,7 @@ impl Loop {
 const UNEXPECTED: &str = "a message that was not expected";
 
 /// Says the next thing.
-fn say(channel: &Channel, mut offer: Offer) -> Result<State, End> {
+fn say(channel: &Channel, mut offer: Box<Offer>) -> Result<State, End> {
     if let Some((message, descriptor)) = offer.next() {
         channel.send(&message, descriptor).map_err(|_| End::Gone)?;
     }

@@ -336,9 +336,8 @@ impl Offer {
             regions: 1 + usize::from(self.pool.is_some()),
             shared: self.memory.len() + self.pool.map_or(0, |pool| pool.region().len()),
         };
-        let side = |to_server, index: usize| {
-            Client { memory: self.memory.clone(), buffers: self.layout.buffers(to_server, index as u16) }
-        };
+        let side =
+            |to_server, index: usize| Client::new(self.memory.clone(), self.layout.buffers(to_server, index as u16));
         for ((index, ring), interrupt) in sending.into_iter().enumerate().zip(self.out) {
             let ring = match self.pool {
                 Some(pool) => TxRing::Zero(zero::Send::new(ring, self.memory.clone(), pool)),

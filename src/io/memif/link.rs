@@ -176,8 +176,13 @@ impl Link {
     pub fn up(interface: &Arc<Interface>, rings: Rings, waker: &Waker, peer: Peer) -> io::Result<Link> {
         let faults = Arc::new(Faults::new(waker.clone()));
         let places = interface.places.get().map(Vec::as_slice).unwrap_or_default();
-        let mut link =
-            Link { interface: interface.clone(), faults, regions: rings.regions, bells: Vec::new(), why: String::new() };
+        let mut link = Link {
+            interface: interface.clone(),
+            faults,
+            regions: rings.regions,
+            bells: Vec::new(),
+            why: String::new(),
+        };
         let mut incoming: Vec<Vec<RxRing>> = places.iter().map(|_| Vec::new()).collect();
         for (number, (ring, interrupt)) in rings.rx.into_iter().enumerate() {
             let at = number % places.len().max(1);

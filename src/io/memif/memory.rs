@@ -40,7 +40,8 @@ impl Layout {
 
     /// All of it, in bytes.
     pub fn len(&self) -> usize {
-        let end = if self.with_buffers { self.buffers(false, self.to_client) } else { self.ring(false, self.to_client) };
+        let end =
+            if self.with_buffers { self.buffers(false, self.to_client) } else { self.ring(false, self.to_client) };
         end.next_multiple_of(PAGE)
     }
 }

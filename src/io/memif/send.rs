@@ -38,7 +38,7 @@ impl<S: Side> Send<S> {
     /// Sends from the front of the burst; how many packets were dealt with, and how many of them can't be sent at all.
     #[inline]
     pub fn tx(&mut self, burst: &mut TxBurst<'_>) -> Result<(usize, usize), Fault> {
-        let mut free = S::free(&self.ring, self.at)?;
+        let mut free = self.side.free(&self.ring, self.at)?;
         let (start, mut lost) = (self.at, 0);
         let mut done = 0;
         while free > 0

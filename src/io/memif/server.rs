@@ -6,7 +6,7 @@ use super::message::{Init, Message};
 use super::socket::{Channel, Listener, Received};
 use millrace_engine::Waker;
 use std::collections::BTreeMap;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -308,23 +308,15 @@ fn initiate(
 }
 
 /// Takes what a client says before packets pass.
-fn build(
-    connection: &mut Connection,
-    message: Message,
-    descriptor: Option<std::os::fd::OwnedFd>,
-    waker: &Waker,
-) -> Result<(), End> {
-    let State::Building(interface, building) = &mut connection.state else {
+fn build(connection: &mut Connection, message: Message, descriptor: Option<OwnedFd>, waker: &Waker) -> Result<(), End> {
+    let State::Building(_, building) = &mut connection.state else {
         return wrong("a message that was not expected");
     };
     match (message, descriptor) {
         (Message::AddRegion { index, size }, descriptor) => building.add_region(index, size, descriptor)?,
         (Message::AddRing(ring), descriptor) => building.add_ring(ring, descriptor)?,
         (Message::Connect(name), None) => return connect(connection, name, waker),
-        _ => {
-            let _ = interface;
-            return wrong("a message that was not expected");
-        }
+        _ => return wrong("a message that was not expected"),
     }
     acknowledge(connection)
 }

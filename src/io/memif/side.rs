@@ -45,7 +45,7 @@ pub(super) trait Side {
     fn unchain(&self, ring: &Ring, at: u16);
 
     /// How many slots are free from `at` on, of a ring that packets leave by.
-    fn free(ring: &Ring, at: u16) -> Result<u16, Fault>;
+    fn free(&mut self, ring: &Ring, at: u16) -> Result<u16, Fault>;
 
     /// The room in a free slot.
     fn room(&self, ring: &Ring, at: u16) -> Result<Room, Fault>;
@@ -108,7 +108,7 @@ impl Side for Server {
     }
 
     #[inline(always)]
-    fn free(ring: &Ring, at: u16) -> Result<u16, Fault> {
+    fn free(&mut self, ring: &Ring, at: u16) -> Result<u16, Fault> {
         let free = ring.head().wrapping_sub(at);
         if free > ring.size() { Err(Fault::Index) } else { Ok(free) }
     }
@@ -134,12 +134,18 @@ impl Side for Server {
 /// The client's end, with buffers of its own beside the rings: one for each slot, always the same.
 #[derive(Clone)]
 pub(super) struct Client {
-    pub memory: Arc<Memory>,
+    memory: Arc<Memory>,
     /// Where the ring's buffers start.
-    pub buffers: usize,
+    buffers: usize,
+    /// Up to where the server had read when it was looked last, of a ring that packets leave by.
+    read: u16,
 }
 
 impl Client {
+    pub fn new(memory: Arc<Memory>, buffers: usize) -> Client {
+        Client { memory, buffers, read: 0 }
+    }
+
     #[inline(always)]
     fn offset(&self, ring: &Ring, at: u16) -> usize {
         self.buffers + usize::from(at & (ring.size() - 1)) * STRIDE
@@ -194,9 +200,13 @@ impl Side for Client {
     fn unchain(&self, _ring: &Ring, _at: u16) {}
 
     #[inline(always)]
-    fn free(ring: &Ring, at: u16) -> Result<u16, Fault> {
-        let out = at.wrapping_sub(ring.tail());
-        ring.size().checked_sub(out).ok_or(Fault::Index)
+    fn free(&mut self, ring: &Ring, at: u16) -> Result<u16, Fault> {
+        let tail = ring.tail();
+        if tail.wrapping_sub(self.read) > at.wrapping_sub(self.read) {
+            return Err(Fault::Index);
+        }
+        self.read = tail;
+        Ok(ring.size() - at.wrapping_sub(tail))
     }
 
     #[inline(always)]

@@ -9,6 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 64;
+/// Messages of a peer that are read in vain at its end, at most.
+const UNREAD: usize = 1000;
 
 /// What a socket has for us.
 #[derive(Debug)]
@@ -72,6 +74,12 @@ impl Channel {
     /// Tells the peer why this is the end; it may be gone already.
     pub fn disconnect(&self, reason: &str) {
         let _ = self.send(&Message::Disconnect { code: 0, reason: reason.to_owned() }, None);
+        // A socket that is closed with something unread tells its peer of that first, and not the reason.
+        for _ in 0..UNREAD {
+            if matches!(self.receive(), Received::Nothing | Received::Closed) {
+                break;
+            }
+        }
     }
 
     /// Receives what is there.
@@ -246,7 +254,10 @@ fn address(name: &str) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
     let wrong = || {
         let most = address.sun_path.len() - 1;
-        io::Error::new(io::ErrorKind::InvalidInput, format!("the name of a socket has 1 to {most} bytes, none of them 0"))
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("the name of a socket has 1 to {most} bytes, none of them 0"),
+        )
     };
     let is_abstract = name.starts_with('@');
     if name.len() <= usize::from(is_abstract) || name.len() >= address.sun_path.len() || name.contains('\0') {

@@ -247,7 +247,8 @@ impl Send {
             }
             for (slot, part) in packet.parts().enumerate() {
                 let offset = offset(part.index, usize::from(part.offset));
-                let descriptor = Descriptor { more: slot + 1 < slots, region: REGION, len: u32::from(part.len), offset };
+                let descriptor =
+                    Descriptor { more: slot + 1 < slots, region: REGION, len: u32::from(part.len), offset };
                 self.ring.write(self.at, descriptor);
                 self.at = self.at.wrapping_add(1);
             }

@@ -1,5 +1,7 @@
 //! memif with itself: both roles in one process.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{PATIENCE, experimental, until};
