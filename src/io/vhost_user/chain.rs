@@ -40,10 +40,14 @@ pub(super) enum Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Violation::AvailableIndex(ready) => write!(f, "its available index is {ready} ahead, more than it has descriptors"),
+            Violation::AvailableIndex(ready) => {
+                write!(f, "its available index is {ready} ahead, more than it has descriptors")
+            }
             Violation::Number(number) => write!(f, "there is no descriptor {number} in it"),
             Violation::Endless => write!(f, "a chain of descriptors has no end"),
-            Violation::Outside { address, len } => write!(f, "a buffer of {len} bytes at {address:#x} is not in the guest's memory"),
+            Violation::Outside { address, len } => {
+                write!(f, "a buffer of {len} bytes at {address:#x} is not in the guest's memory")
+            }
             Violation::Table(len) => write!(f, "a table of descriptors has {len} bytes"),
             Violation::Nested => write!(f, "a table of descriptors is where none may be"),
             Violation::Writable => write!(f, "a packet of the guest lies in a buffer to write to"),
@@ -104,7 +108,11 @@ pub(super) struct Piece {
 /// # Errors
 /// A buffer that is not in one region.
 #[inline(always)]
-pub(super) fn piece(memory: &Memory, hint: &mut usize, Descriptor { address, len, .. }: Descriptor) -> Result<Piece, Violation> {
+pub(super) fn piece(
+    memory: &Memory,
+    hint: &mut usize,
+    Descriptor { address, len, .. }: Descriptor,
+) -> Result<Piece, Violation> {
     match memory.guest(address, len as usize, hint) {
         Some(at) => Ok(Piece { at, len: len as usize }),
         // An empty buffer is nowhere.
@@ -117,7 +125,12 @@ pub(super) fn piece(memory: &Memory, hint: &mut usize, Descriptor { address, len
 ///
 /// # Errors
 /// Anything that is wrong with it; then `pieces` has some of the buffers.
-pub(super) fn collect(ring: &mut Ring, first: Descriptor, write: bool, pieces: &mut Pieces) -> Result<usize, Violation> {
+pub(super) fn collect(
+    ring: &mut Ring,
+    first: Descriptor,
+    write: bool,
+    pieces: &mut Pieces,
+) -> Result<usize, Violation> {
     let (mut table, mut entries) = ring.table();
     let indirect = ring.features().indirect();
     let (memory, hint) = ring.buffers();

@@ -150,10 +150,13 @@ impl Memory {
         if regions.len() > REGIONS {
             return wrong(format!("{} regions of guest memory; {REGIONS} at most", regions.len()));
         }
-        let apart = |a: u64, b: u64, x: &Description, y: &Description| a.wrapping_sub(b) >= y.size && b.wrapping_sub(a) >= x.size;
+        let apart = |a: u64, b: u64, x: &Description, y: &Description| {
+            a.wrapping_sub(b) >= y.size && b.wrapping_sub(a) >= x.size
+        };
         for (at, Region { is: a, .. }) in regions.iter().enumerate() {
             let others = regions.iter().skip(at + 1).map(Region::is);
-            if let Some(b) = others.into_iter().find(|b| !apart(a.guest, b.guest, a, b) || !apart(a.user, b.user, a, b)) {
+            if let Some(b) = others.into_iter().find(|b| !apart(a.guest, b.guest, a, b) || !apart(a.user, b.user, a, b))
+            {
                 return wrong(format!("regions of guest memory overlap, at {:#x} and {:#x}", a.guest, b.guest));
             }
         }
@@ -195,7 +198,8 @@ pub(super) mod tests {
     /// A file of memory.
     pub fn memfd(len: u64) -> File {
         // SAFETY: the name ends with NUL; the descriptor is new.
-        let file = unsafe { File::from_raw_fd(sys::check(libc::memfd_create(c"guest".as_ptr(), libc::MFD_CLOEXEC)).unwrap()) };
+        let file =
+            unsafe { File::from_raw_fd(sys::check(libc::memfd_create(c"guest".as_ptr(), libc::MFD_CLOEXEC)).unwrap()) };
         file.set_len(len).unwrap();
         file
     }
@@ -210,7 +214,10 @@ pub(super) mod tests {
         let mut hint = 0;
         let first = memory.guest(0, 0x4000, &mut hint).unwrap();
         assert_eq!(memory.user(0x1000_0000, 1), Some(first));
-        assert_eq!(memory.guest(0x3fff, 1, &mut hint).map(|p| p.as_ptr() as usize), Some(first.as_ptr() as usize + 0x3fff));
+        assert_eq!(
+            memory.guest(0x3fff, 1, &mut hint).map(|p| p.as_ptr() as usize),
+            Some(first.as_ptr() as usize + 0x3fff)
+        );
         assert_eq!(hint, 0);
         assert!(memory.guest(0x4000, 0x2000, &mut hint).is_some());
         assert_eq!(hint, 1, "the next will be there, too");

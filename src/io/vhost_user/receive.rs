@@ -90,7 +90,8 @@ impl RxQueue for Receiver {
                 self.shared.control.wake();
             }
         }
-        self.turn = if self.queue + (self.turn + 1) * self.shared.queues() < self.shared.pairs() { self.turn + 1 } else { 0 };
+        self.turn =
+            if self.queue + (self.turn + 1) * self.shared.queues() < self.shared.pairs() { self.turn + 1 } else { 0 };
         Ok(())
     }
 
@@ -196,7 +197,13 @@ impl Work {
 
     /// Takes in one packet, for which `cell` is there.
     #[inline]
-    fn chain(&mut self, ring: &mut Ring, first: Descriptor, cell: u32, burst: &mut RxBurst<'_>) -> Result<Outcome, Violation> {
+    fn chain(
+        &mut self,
+        ring: &mut Ring,
+        first: Descriptor,
+        cell: u32,
+        burst: &mut RxBurst<'_>,
+    ) -> Result<Outcome, Violation> {
         let (features, header_len) = (ring.features(), ring.features().header());
         let len = (first.len as usize).wrapping_sub(header_len);
         if !first.is_plain_read() || !(SHORTEST..=DATA).contains(&len) || !ring.enabled {
@@ -258,7 +265,13 @@ impl Work {
 
     /// A packet that is in several buffers, or doesn't fit into one cell, or is not wanted.
     #[cold]
-    fn long_chain(&mut self, ring: &mut Ring, first: Descriptor, cell: u32, burst: &mut RxBurst<'_>) -> Result<Outcome, Violation> {
+    fn long_chain(
+        &mut self,
+        ring: &mut Ring,
+        first: Descriptor,
+        cell: u32,
+        burst: &mut RxBurst<'_>,
+    ) -> Result<Outcome, Violation> {
         let (features, header_len) = (ring.features(), ring.features().header());
         self.pieces.clear();
         let total = chain::collect(ring, first, false, &mut self.pieces)?;
@@ -280,7 +293,9 @@ impl Work {
         if flags | gso == 0 {
             return Ok(self.take_in_long(len, cell, burst));
         }
-        let Some(basic) = header.first_chunk().filter(|_| features.allows(flags, gso)) else { return Ok(self.refuse()) };
+        let Some(basic) = header.first_chunk().filter(|_| features.allows(flags, gso)) else {
+            return Ok(self.refuse());
+        };
         let Some(frame) = self.frame.get_mut(..len) else { return Ok(self.refuse()) };
         // SAFETY: `frame` has `len` bytes; the pieces are of the ring's memory.
         unsafe { self.pieces.read(frame.as_mut_ptr(), len) };
@@ -344,4 +359,3 @@ fn prefetch(at: *const u8) {
     // SAFETY: a prefetch never faults.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
 }
-

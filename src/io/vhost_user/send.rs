@@ -183,7 +183,13 @@ fn batch(ring: &mut Ring, n: usize, burst: &mut TxBurst<'_>, sent: &mut usize) -
 
 /// Sends the packet at `position`, whatever it takes.
 #[cold]
-fn long(ring: &mut Ring, ready: u16, burst: &mut TxBurst<'_>, position: usize, pieces: &mut Pieces) -> Result<(), Stop> {
+fn long(
+    ring: &mut Ring,
+    ready: u16,
+    burst: &mut TxBurst<'_>,
+    position: usize,
+    pieces: &mut Pieces,
+) -> Result<(), Stop> {
     let Some(packet) = burst.packet(position) else { return Err(Stop::TooLong) };
     let header_len = ring.features().header();
     let total = header_len + packet.total_len();

@@ -216,8 +216,7 @@ impl Vrings {
             Kick::By(kick) => Some(kick),
         };
         let (call, kicked) = (ring.call.clone(), kick.is_some());
-        let parts =
-            Parts { memory: &self.memory, addresses, size, features: self.features, call, kicked, enabled };
+        let parts = Parts { memory: &self.memory, addresses, size, features: self.features, call, kicked, enabled };
         let from_guest = !index.is_multiple_of(2);
         let bell = self.shared.bell(index / 2).filter(|_| from_guest);
         let made = Ring::new(parts).and_then(|ring| {

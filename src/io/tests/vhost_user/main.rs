@@ -1,0 +1,12 @@
+//! vhost-user against a guest that is made by hand: what a driver may do, and what it may not.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod connect;
+mod frontend;
+mod guest;
+mod hostile;
+mod offload;
+mod packets;
+mod rings;
+mod setup;
