@@ -232,6 +232,13 @@ pub fn eventfd() -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+/// Rings: wakes who waits for it.
+pub fn ring(bell: &OwnedFd) {
+    let one = 1_u64.to_ne_bytes();
+    // SAFETY: a live descriptor, and eight live bytes.
+    unsafe { libc::write(bell.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+}
+
 /// Whether, and how, memory is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seal {

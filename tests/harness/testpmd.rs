@@ -282,7 +282,9 @@ impl Testpmd {
 impl Drop for Testpmd {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- testpmd's output:\n{}", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("--- the end of testpmd's output:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
         }
         self.crash();
     }
