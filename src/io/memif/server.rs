@@ -289,7 +289,14 @@ fn initiate(
     connected: &mut Vec<Arc<Interface>>,
 ) -> Result<(), End> {
     let found = server.interfaces().iter().find(|interface| interface.spec.id == init.id).cloned();
-    let Some(interface) = found else { return wrong(format!("there is no interface of id {}", init.id)) };
+    let Some(interface) = found else {
+        let why = format!("there is no interface of id {}", init.id);
+        // One of those that wait may have been meant.
+        let interfaces = server.interfaces();
+        let waiting = interfaces.iter().filter(|interface| interface.status().peer.is_none());
+        waiting.for_each(|interface| interface.refused(format!("a client was refused: {why}")));
+        return wrong(why);
+    };
     if interface.pairs() == 0 {
         connection.state = State::Early(init);
         return Ok(());
