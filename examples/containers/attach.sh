@@ -77,7 +77,7 @@ is_as_asked() {
     [[ $now != *'"driver":"tap"'* ]] || has_device || return 1
     [[ $now == *"\"driver\":\"$kind\""* && $now == *"\"$router\""* ]] || fail "$container has another $interface: DEL it first"
     case $kind in
-    tap) inside ip -o address show dev "$interface" | grep -qF " $address " || fail "$interface has other addresses: DEL it first" ;;
+    tap) [[ $(inside ip -o address show dev "$interface") == *" $address "* ]] || fail "$interface has another address: DEL it first" ;;
     memif) [[ -S $memif_dir/$name.sock ]] ;;
     esac
 }
