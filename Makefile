@@ -39,8 +39,8 @@ test: packages ## Run all tests
 
 # Stable Rust does, with the switch for its own bootstrap. Leaks are the target's own to find: a pool is never freed.
 SECONDS ?= 600
-FUZZ ?= nat44 ip6
-fuzz: packages ## Fuzz the packet paths of NAT44 and IPv6 (FUZZ), each for SECONDS (600)
+FUZZ ?= nat44 ip6 memif vhost
+fuzz: packages ## Fuzz packet paths and devices' peers (FUZZ), each for SECONDS (600)
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	for target in $(FUZZ); do mkdir -p fuzz/corpus/$$target && \
 		RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=quarantine_size_mb=8 cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \

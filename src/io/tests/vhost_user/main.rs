@@ -4,9 +4,12 @@
 mod common;
 mod connect;
 mod frontend;
+#[path = "../../../../fuzz/vhost.rs"]
+mod fuzz;
 mod guest;
 mod hostile;
 mod offload;
 mod packets;
 mod rings;
+mod saved;
 mod setup;
