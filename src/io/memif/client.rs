@@ -2,7 +2,7 @@
 
 pub(super) use super::handshake::layout;
 use super::handshake::{End, Offer, PATIENCE, wrong};
-use super::link::{Interface, Link};
+use super::link::{Interface, Link, WATCH};
 use super::message::Message;
 use super::server::wait;
 use super::socket::{Channel, Received};
@@ -95,7 +95,7 @@ impl Loop {
         let until = Instant::now() + PATIENCE;
         let end = loop {
             let timeout = match state {
-                State::Up(_) => None,
+                State::Up(_) => Some(WATCH),
                 _ => Some(until.saturating_duration_since(Instant::now()) + Duration::from_millis(1)),
             };
             let ready = wait([channel.as_raw_fd(), self.waker.fd()].into_iter(), timeout);

@@ -1,6 +1,6 @@
 //! An interface, as its workers' queues, the thread that talks to its peer and control share it.
 
-use super::queue::{Faults, Incoming, Outgoing, Receiver, RxRing, Sender, SharedOutgoing, TxRing};
+use super::queue::{Faults, Incoming, Interrupt, Outgoing, Receiver, RxRing, Sender, SharedOutgoing, TxRing};
 use super::ring::Fault;
 use super::side::Regions;
 use super::{Board, Counts, Spec, count};
@@ -12,6 +12,10 @@ use millrace_engine::{Pool, Waker};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// How often a connection is looked after although nothing happened.
+pub(super) const WATCH: Duration = Duration::from_secs(1);
 
 /// An eventfd that never makes its writer wait.
 pub(super) fn eventfd() -> io::Result<OwnedFd> {
@@ -165,6 +169,8 @@ pub(super) struct Link {
     regions: Option<Arc<Regions>>,
     /// The descriptors behind the bells.
     bells: Vec<(usize, OwnedFd)>,
+    /// What the peer sleeps on.
+    interrupts: Vec<Arc<Interrupt>>,
     why: String,
 }
 
@@ -181,6 +187,7 @@ impl Link {
             faults,
             regions: rings.regions,
             bells: Vec::new(),
+            interrupts: Vec::new(),
             why: String::new(),
         };
         let mut incoming: Vec<Vec<RxRing>> = places.iter().map(|_| Vec::new()).collect();
@@ -194,7 +201,8 @@ impl Link {
         }
         let outgoing: Vec<SharedOutgoing> = (rings.tx.into_iter())
             .map(|(ring, interrupt)| {
-                let (interrupt, faults) = (Arc::new(interrupt), link.faults.clone());
+                let (interrupt, faults) = (Arc::new(Interrupt::new(interrupt)), link.faults.clone());
+                link.interrupts.push(interrupt.clone());
                 Arc::new(Mutex::new(Outgoing { ring, interrupt, faults, broken: false }))
             })
             .collect();
@@ -215,8 +223,13 @@ impl Link {
         Ok(link)
     }
 
-    /// What the peer did wrong, if it did.
+    /// What the peer did wrong, if it did. To be asked every [`WATCH`].
     pub fn fault(&self) -> Option<Fault> {
+        let mut stuck = self.interrupts.iter().filter(|interrupt| interrupt.is_stuck()).peekable();
+        if stuck.peek().is_some() {
+            stuck.for_each(|interrupt| interrupt.free());
+            return Some(Fault::Interrupts);
+        }
         let lost = self.regions.as_ref().is_some_and(|regions| regions.list.iter().any(|region| region.lost()));
         if lost { Some(Fault::Memory) } else { self.faults.first() }
     }

@@ -8,15 +8,17 @@ use super::{Counts, count, zero};
 use crate::bell::Bell;
 use crate::seat::Seat;
 use millrace_engine::device::{RxBurst, RxQueue, TxBurst, TxQueue, Wake};
-use millrace_engine::{Cache, Waker};
+use millrace_engine::{Cache, Waker, clock};
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 
-/// How often a worker tries for a ring that it shares with others.
+/// How often something is tried that others are in the way of, but not for long.
 const TRIES: usize = 10_000;
+/// Nanoseconds that no interrupt takes.
+const STUCK: u64 = 200_000_000;
 
 /// The first thing that a peer did wrong, told by whatever worker finds it.
 pub(super) struct Faults {
@@ -154,11 +156,52 @@ pub(super) enum TxRing {
     Zero(zero::Send),
 }
 
+/// What a peer sleeps on: an eventfd, which it has, too. It may fill its counter and have its writers wait; whoever talks to the peer
+/// looks after them.
+pub(super) struct Interrupt {
+    eventfd: OwnedFd,
+    /// Since when somebody has been writing to it, in nanoseconds of the clock; 0: nobody is.
+    since: AtomicU64,
+}
+
+impl Interrupt {
+    pub fn new(eventfd: OwnedFd) -> Interrupt {
+        Interrupt { eventfd, since: AtomicU64::new(0) }
+    }
+
+    fn ring(&self) {
+        let one = 1u64;
+        self.since.store(clock::now().max(1), Ordering::Relaxed);
+        // SAFETY: eight bytes that live. A counter that is full wakes the peer as well.
+        unsafe { libc::write(self.eventfd.as_raw_fd(), (&raw const one).cast(), 8) };
+        self.since.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a worker waits to write to it.
+    pub fn is_stuck(&self) -> bool {
+        let since = self.since.load(Ordering::Relaxed);
+        since != 0 && clock::now().saturating_sub(since) > STUCK
+    }
+
+    /// Makes room until nobody waits, however the peer tries to be faster.
+    pub fn free(&self) {
+        let mut count = 0u64;
+        let part = libc::iovec { iov_base: (&raw mut count).cast(), iov_len: 8 };
+        for _ in 0..TRIES {
+            // SAFETY: the kernel writes eight bytes to `count`, and doesn't wait for them.
+            unsafe { libc::preadv2(self.eventfd.as_raw_fd(), &part, 1, -1, libc::RWF_NOWAIT) };
+            if self.since.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
 /// What a transmit queue works on while there is a peer.
 pub(super) struct Outgoing {
     pub ring: TxRing,
-    /// What the peer sleeps on.
-    pub interrupt: Arc<OwnedFd>,
+    pub interrupt: Arc<Interrupt>,
     pub faults: Arc<Faults>,
     pub broken: bool,
 }
@@ -231,18 +274,11 @@ impl Sender {
             self.counts.add(count::TX_RING_FULL, (offered - done) as u64);
         }
         if done > 0 && outgoing.ring().wants_interrupt() {
-            interrupt(&outgoing.interrupt);
+            outgoing.interrupt.ring();
             self.counts.add(count::INTERRUPTS, 1);
         }
         done
     }
-}
-
-/// Wakes the peer.
-fn interrupt(eventfd: &OwnedFd) {
-    let one = 1u64;
-    // SAFETY: eight bytes that live. A counter that is full wakes the peer as well.
-    unsafe { libc::write(eventfd.as_raw_fd(), (&raw const one).cast(), 8) };
 }
 
 impl TxQueue for Sender {

@@ -44,10 +44,12 @@ pub(super) enum Fault {
     Endless,
     /// The memory was made shorter.
     Memory,
+    /// A worker had to wait to interrupt the peer.
+    Interrupts,
 }
 
 impl Fault {
-    const ALL: [Fault; 8] = [
+    const ALL: [Fault; 9] = [
         Fault::Index,
         Fault::Region,
         Fault::Bounds,
@@ -56,6 +58,7 @@ impl Fault {
         Fault::Unended,
         Fault::Endless,
         Fault::Memory,
+        Fault::Interrupts,
     ];
 
     /// The one of this number.
@@ -74,6 +77,7 @@ impl Fault {
             Fault::Unended => "a packet's last descriptor says that more follow",
             Fault::Endless => "a packet of too many descriptors or bytes",
             Fault::Memory => "shared memory was made shorter",
+            Fault::Interrupts => "the descriptor for interrupts makes its writers wait",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The server's end of control channels: a thread for each socket, which all interfaces on it share.
 
 use super::handshake::{Building, End, Limits, PATIENCE, admit, wrong};
-use super::link::{Interface, Link};
+use super::link::{Interface, Link, WATCH};
 use super::message::{Init, Message};
 use super::socket::{Channel, Listener, Received};
 use millrace_engine::Waker;
@@ -168,9 +168,12 @@ impl Loop {
 
     /// Waits until there is something to do; the descriptors that have something, and whether their peer went.
     fn poll(&self) -> Vec<(RawFd, bool)> {
-        let waiting = self.connections.iter().filter(|c| !matches!(c.state, State::Up(_)));
-        let until = waiting.map(|connection| connection.until).min();
-        let timeout = until.map(|until| until.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        let now = Instant::now();
+        let patience = |connection: &Connection| match connection.state {
+            State::Up(_) => WATCH,
+            _ => connection.until.saturating_duration_since(now) + Duration::from_millis(1),
+        };
+        let timeout = self.connections.iter().map(patience).min();
         let fds = self.connections.iter().map(|connection| connection.channel.as_raw_fd());
         wait(fds.chain([self.listener.as_raw_fd(), self.server.waker.fd()]), timeout)
     }

@@ -479,6 +479,25 @@ fn messages_of_a_server_are_checked() {
     }
 }
 
+/// An eventfd whose counter is full makes its writer wait, unless it was told not to; the peer can take that back.
+#[test]
+fn a_worker_does_not_wait_for_a_peer_that_takes_no_interrupts() {
+    let mut port = Port::server();
+    let client = RawClient::connected(&port.name, 0, 5);
+    let eventfd = client.interrupt(false);
+    // SAFETY: numbers, and eight bytes to read.
+    unsafe {
+        assert_eq!(libc::fcntl(eventfd, libc::F_SETFL, 0), 0);
+        let full = u64::MAX - 1;
+        assert_eq!(libc::write(eventfd, (&raw const full).cast(), 8), 8);
+    }
+    client.memory.descriptor(TO_CLIENT, 0, 0, 0, 2048, BUFFERS as u32);
+    client.memory.set_head(TO_CLIENT, 1);
+    let start = Instant::now();
+    port.ends(&client.raw, "makes its writers wait");
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
 /// Indices and descriptors at random, while packets are sent and received: nobody crashes, and every cell comes back.
 #[test]
 fn random_rings_do_no_harm() {

@@ -1,0 +1,7 @@
+//! The memif driver under a peer that libFuzzer makes up.
+#![no_main]
+
+#[path = "../memif.rs"]
+mod memif;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| memif::run(data));
