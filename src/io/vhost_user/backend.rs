@@ -66,6 +66,16 @@ impl Backend {
         self.shared.show(Status { up, modes, notes });
     }
 
+    /// Whether it was said which features the guest took.
+    pub fn has_features(&self) -> bool {
+        self.rings.features().protocol()
+    }
+
+    /// Whether this part of the protocol was agreed on.
+    pub fn has_protocol_feature(&self, feature: VhostUserProtocolFeatures) -> bool {
+        self.protocol & feature.bits() != 0
+    }
+
     fn set_regions(&mut self, regions: Vec<Region>) -> io::Result<()> {
         self.rings.set_memory(regions.clone())?;
         self.regions = regions;

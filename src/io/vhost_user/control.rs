@@ -1,6 +1,7 @@
 //! The thread at the control socket: it waits for the other end, talks to it, and starts over when it has gone. It never touches packets.
 
 use super::backend::Backend;
+use super::early;
 use super::features::Features;
 use super::shared::{Shared, Status, peer};
 use super::socket::{Listener, dial};
@@ -107,7 +108,7 @@ impl Control {
                 Place::Listen(listener) => {
                     self.wait_for(format!("{before}no peer on {} yet", listener.path().display()));
                     self.sleep(&[listener.fd()], None);
-                    listener.accept()
+                    self.accept(listener)
                 }
                 Place::Dial(path) => match dial(path) {
                     Ok(stream) => Some(stream),
@@ -143,6 +144,14 @@ impl Control {
         }
     }
 
+    /// Who has connected. Without descriptors it takes a little longer.
+    fn accept(&self, listener: &Listener) -> Option<UnixStream> {
+        listener.accept().unwrap_or_else(|_| {
+            thread::sleep(PAUSE);
+            None
+        })
+    }
+
     /// Shows that there is no connection, and why.
     fn wait_for(&self, note: String) {
         self.shared.show(Status { up: false, modes: Vec::new(), notes: vec![note] });
@@ -166,6 +175,7 @@ impl Control {
         let backend = Arc::new(Mutex::new(backend));
         let fd = stream.as_raw_fd();
         stop.hold(stream.try_clone().ok());
+        let Ok(side) = stream.try_clone() else { return End::Gone };
         let mut requests = BackendReqHandler::from_stream(stream, backend.clone());
         loop {
             if stop.is_due() {
@@ -187,7 +197,10 @@ impl Control {
             }
             if has(0, libc::POLLIN) {
                 // Whatever it is that a message sets off, it ends this connection and no more.
-                let handled = catch_unwind(AssertUnwindSafe(|| requests.handle_request()));
+                let handled = catch_unwind(AssertUnwindSafe(|| {
+                    let early = early::enable(&side, &mut backend.lock().unwrap_or_else(PoisonError::into_inner))?;
+                    if early { Ok(()) } else { requests.handle_request() }
+                }));
                 match handled {
                     Ok(Ok(())) => {}
                     Ok(Err(Error::Disconnected | Error::SocketBroken(_))) => return End::Gone,
@@ -197,7 +210,7 @@ impl Control {
             }
             if let Some(listener) = listener.filter(|_| has(1, libc::POLLIN)) {
                 // There is one guest at a time. Who isn't told so would wait for an answer.
-                self.counts.add(count::REFUSED, listener.accept().is_some().into());
+                self.counts.add(count::REFUSED, self.accept(listener).is_some().into());
             }
         }
     }

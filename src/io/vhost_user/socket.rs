@@ -45,10 +45,20 @@ impl Listener {
     }
 
     /// Who has connected, if anybody has.
-    pub fn accept(&self) -> Option<UnixStream> {
-        let (stream, _) = self.socket.accept().ok()?;
-        stream.set_nonblocking(false).ok()?;
-        Some(stream)
+    ///
+    /// # Errors
+    /// When the process has no descriptor left: whoever connected is still there, so don't ask again at once.
+    pub fn accept(&self) -> io::Result<Option<UnixStream>> {
+        match self.socket.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false)?;
+                Ok(Some(stream))
+            }
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                Err(error)
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     /// Where its file is.
@@ -128,7 +138,7 @@ mod tests {
         assert!(dial(&path).is_err(), "nobody listens");
         let listener = Listener::bind(&path).unwrap();
         let stream = dial(&path).unwrap();
-        assert!(listener.accept().is_some());
+        assert!(listener.accept().unwrap().is_some());
         drop(stream);
         let refused = Listener::bind(&path).unwrap_err();
         assert!(refused.contains("another process listens"), "{refused}");
