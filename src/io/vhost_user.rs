@@ -11,6 +11,7 @@
 mod backend;
 mod chain;
 mod control;
+mod early;
 mod features;
 mod memory;
 mod receive;
