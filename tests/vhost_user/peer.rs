@@ -22,11 +22,13 @@ const PLAIN: Case = Case { role: "server", device: "", queues: 1, size: "64-1518
 /// How many packets a case sends.
 const PACKETS: u64 = 10_000;
 
-/// A router with a generator and a peer that sends each packet back, addresses and ports exchanged. The peer is dropped
-/// first.
+/// A router and a peer that sends each packet back, addresses and ports exchanged. The peer is dropped first.
 struct Run {
     peer: Testpmd,
     router: Router,
+    /// The configuration, and what is added to it to send.
+    config: String,
+    generator: String,
     _lab: Lab,
 }
 
@@ -37,18 +39,12 @@ impl Run {
         let lab = Lab::new();
         let socket = lab.files.file("vm1.sock");
         let socket = socket.display();
-        let router = lab.start(&format!(
+        let config = format!(
             "
 workers: {{count: {queues}}}
+neighbors:
+  - {{interface: vm1, address: 192.168.7.10, mac: '02:00:00:00:07:0a'}}
 interfaces:
-  gen0:
-    driver: generator
-    state: down
-    check: true
-    mtu: 9000
-    addresses: [10.0.0.1/24]
-    streams:
-      - {{source: 10.0.0.2, destination: 192.168.7.10, destination-ports: 1-1000, size: {size}, rate: 20kpps, count: {PACKETS}}}
   vm1:
     driver: vhost-user
     socket: {socket}
@@ -56,11 +52,25 @@ interfaces:
     queues: {queues}
     mtu: 9000
     addresses: [192.168.7.1/24]
-neighbors:
-  - {{interface: gen0, address: 10.0.0.2, mac: '02:00:00:00:00:02'}}
-  - {{interface: vm1, address: 192.168.7.10, mac: '02:00:00:00:07:0a'}}
 "
-        ));
+        );
+        let generator = format!(
+            "
+  gen0:
+    driver: generator
+    check: true
+    mtu: 9000
+    addresses: [10.0.0.1/24]
+    streams:
+      - source: 10.0.0.2
+        destination: 192.168.7.10
+        destination-ports: 1-1000
+        size: {size}
+        rate: 20kpps
+        count: {PACKETS}
+"
+        );
+        let router = lab.start(&config);
         let listens = if *role == "client" { ",server=1" } else { "" };
         let several = if *queues > 1 { ",cq=1" } else { "" };
         let device = format!(
@@ -70,29 +80,29 @@ neighbors:
         let mut peer = setup.start();
         peer.forward("5tswap");
         eventually("the link is up", || (router.interface("vm1")?["link"] == "up").then_some(()));
-        Run { peer, router, _lab: lab }
+        Run { peer, router, config, generator, _lab: lab }
     }
 
     /// Lets the generator send, and compares all books when every packet is back.
     #[track_caller]
     fn compare(mut self) -> Run {
-        self.router.run("interface set gen0 up");
-        let back = |run: &Run| run.router.counter("gen0", "tx_packets") + run.router.drops();
-        eventually("every packet is back, or known to be lost", || (back(&self) >= PACKETS).then_some(()));
-        let mut theirs = PortStats::default();
+        let neighbor = "neighbors:\n  - {interface: gen0, address: 10.0.0.2, mac: '02:00:00:00:00:02'}";
+        let config = self.config.replacen("neighbors:", neighbor, 1) + &self.generator;
+        let file = self.router.files().write("next.yaml", config);
+        self.router.run(&format!("config apply {}", file.display()));
         let router = &self.router;
-        let agree = eventually("the counters of both ends agree", || {
+        let back = || router.counter("gen0", "tx_packets") + router.drops() >= PACKETS;
+        eventually("every packet is back, or known to be lost", || back().then_some(()));
+        let mut theirs = PortStats::default();
+        let mut agree = || {
             theirs = self.peer.stats(0);
             let ours = ["tx_packets", "tx_bytes", "rx_packets", "rx_bytes"].map(|key| router.counter("vm1", key));
-            let same = [theirs.rx_packets, theirs.rx_bytes, theirs.tx_packets, theirs.tx_bytes] == ours;
-            same.then_some(ours)
-        });
+            ([theirs.rx_packets, theirs.rx_bytes, theirs.tx_packets, theirs.tx_bytes] == ours).then_some(ours)
+        };
+        let ours = eventually("the counters of both ends agree", &mut agree);
         // A busy machine may not let the peer run for as long as its ring lasts, but not much of the time.
-        assert!(
-            router.counter("gen0", "tx_packets") > PACKETS / 2,
-            "{agree:?}, {theirs:?}: {}",
-            router.run("show errors")
-        );
+        let came = router.counter("gen0", "tx_packets");
+        assert!(came > PACKETS / 2, "{ours:?}, {theirs:?}: {}", router.run("show errors"));
         router.settle();
         self
     }
