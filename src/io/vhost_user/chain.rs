@@ -1,6 +1,6 @@
 //! Chains of descriptors: the buffers of a packet, in the guest's memory.
 
-use super::memory::Memory;
+use super::memory::{self, Memory};
 use super::ring::Ring;
 use std::fmt;
 use std::ptr::NonNull;
@@ -58,7 +58,7 @@ impl fmt::Display for Violation {
 }
 
 /// A descriptor, as it was when it was read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Descriptor {
     pub address: u64,
     pub len: u32,
@@ -67,6 +67,9 @@ pub(super) struct Descriptor {
 }
 
 impl Descriptor {
+    /// An empty buffer.
+    pub const NONE: Descriptor = Descriptor { address: 0, len: 0, flags: 0, next: 0 };
+
     /// Reads it, each byte once.
     ///
     /// # Safety
@@ -116,7 +119,7 @@ pub(super) fn piece(
     match memory.guest(address, len as usize, hint) {
         Some(at) => Ok(Piece { at, len: len as usize }),
         // An empty buffer is nowhere.
-        None if len == 0 => Ok(Piece { at: NonNull::dangling(), len: 0 }),
+        None if len == 0 => Ok(Piece::EMPTY),
         None => Err(Violation::Outside { address, len }),
     }
 }
@@ -190,6 +193,11 @@ pub(super) struct Pieces {
 // SAFETY: used while the ring whose memory they are in is held, and emptied before each use.
 unsafe impl Send for Pieces {}
 
+impl Piece {
+    /// No bytes, nowhere.
+    pub const EMPTY: Piece = Piece { at: NonNull::dangling(), len: 0 };
+}
+
 impl Pieces {
     /// None, with room for a longest chain.
     pub fn new() -> Pieces {
@@ -235,7 +243,7 @@ impl Pieces {
         while done < len {
             let Some(piece) = self.next(len - done) else { break };
             // SAFETY: the caller's promise; the piece is in guest memory.
-            unsafe { piece.at.as_ptr().copy_to_nonoverlapping(to.add(done), piece.len) };
+            unsafe { memory::copy(piece.at.as_ptr(), to.add(done), piece.len) };
             done += piece.len;
         }
         done
@@ -250,7 +258,7 @@ impl Pieces {
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
             let Some(piece) = self.next(rest.len()) else { break };
             // SAFETY: the piece has room for its length, and `rest` is at least as long.
-            unsafe { piece.at.as_ptr().copy_from_nonoverlapping(rest.as_ptr(), piece.len) };
+            unsafe { memory::copy(rest.as_ptr(), piece.at.as_ptr(), piece.len) };
             done += piece.len;
         }
         done

@@ -1,6 +1,7 @@
 //! Packets from the guest.
 
-use super::chain::{self, Descriptor, Pieces, Violation};
+use super::chain::{self, Descriptor, Piece, Pieces, Violation};
+use super::memory;
 use super::ring::Ring;
 use super::shared::Shared;
 use super::{Counts, count};
@@ -40,6 +41,18 @@ struct Work {
     frame: Box<[u8]>,
     /// The packet in `frame`, up to this length, of which a part is not taken in yet.
     pending: Option<(Inbound, usize)>,
+}
+
+/// A chain, as far as it is known: its first descriptor, and the buffer of that if it has one that is there.
+#[derive(Clone, Copy)]
+struct Chain {
+    head: u16,
+    first: Descriptor,
+    piece: Piece,
+}
+
+impl Chain {
+    const NONE: Chain = Chain { head: 0, first: Descriptor::NONE, piece: Piece::EMPTY };
 }
 
 /// What became of a chain.
@@ -143,20 +156,21 @@ impl Work {
     #[inline]
     fn batch(&mut self, ring: &mut Ring, n: usize, burst: &mut RxBurst<'_>) -> Result<usize, Violation> {
         let base = ring.unpublished();
-        let mut chains = [(0, Descriptor::default()); BATCH];
+        let mut chains = [Chain::NONE; BATCH];
         let chains = &mut chains[..n];
         for (ahead, chain) in (base..).zip(chains.iter_mut()) {
-            chain.0 = ring.head(ahead);
-            ring.prefetch(chain.0);
+            chain.head = ring.head(ahead);
+            ring.prefetch(chain.head);
         }
         // What is wrong with a chain ends the ring when its turn comes: those before it are good.
         let mut good = 0;
         for chain in chains.iter_mut() {
-            let Ok(descriptor) = ring.descriptor(chain.0) else { break };
-            chain.1 = descriptor;
+            let Ok(descriptor) = ring.descriptor(chain.head) else { break };
+            chain.first = descriptor;
             let (memory, hint) = ring.buffers();
             if let Ok(piece) = chain::piece(memory, hint, descriptor) {
                 prefetch(piece.at.as_ptr());
+                chain.piece = piece;
             }
             good += 1;
         }
@@ -165,15 +179,15 @@ impl Work {
         let mut spare = &cells[..got];
         let mut result = Ok(());
         let mut done = 0;
-        for (head, first) in chains.iter().take(good) {
+        for chain in chains.iter().take(good) {
             // A packet that is still being cut comes before those behind it.
             let Some((cell, rest)) = spare.split_first().filter(|_| self.pending.is_none()) else { break };
-            match self.chain(ring, *first, *cell, burst) {
+            match self.chain(ring, chain, *cell, burst) {
                 Ok(Outcome::Done { used }) => {
                     if used {
                         spare = rest;
                     }
-                    ring.give_back(*head, 0);
+                    ring.give_back(chain.head, 0);
                     done += 1;
                 }
                 Ok(Outcome::Later) => break,
@@ -188,7 +202,7 @@ impl Work {
             burst.starved(1);
         }
         if done == good && good < n && result.is_ok() {
-            result = Err(Violation::Number(chains.get(good).map_or(0, |chain| chain.0)));
+            result = Err(Violation::Number(chains.get(good).map_or(0, |chain| chain.head)));
         }
         // SAFETY: taken from the cache above, and in no packet.
         unsafe { burst.cache().put(spare) };
@@ -200,27 +214,27 @@ impl Work {
     fn chain(
         &mut self,
         ring: &mut Ring,
-        first: Descriptor,
+        chain: &Chain,
         cell: u32,
         burst: &mut RxBurst<'_>,
     ) -> Result<Outcome, Violation> {
-        let (features, header_len) = (ring.features(), ring.features().header());
-        let len = (first.len as usize).wrapping_sub(header_len);
+        let Chain { first, piece, .. } = *chain;
+        let header_len = ring.header();
+        // A buffer that is nowhere has no bytes here.
+        let len = piece.len.wrapping_sub(header_len);
         if !first.is_plain_read() || !(SHORTEST..=DATA).contains(&len) || !ring.enabled {
             return self.long_chain(ring, first, cell, burst);
         }
-        let (memory, hint) = ring.buffers();
-        let piece = chain::piece(memory, hint, first)?;
         let to = place(burst.cache().pool(), cell);
         // SAFETY: the piece has the header and `len` bytes behind it; the cell is ours, with room for `DATA` bytes from there.
         let header = unsafe {
-            piece.at.as_ptr().add(header_len).copy_to_nonoverlapping(to, len);
+            memory::copy(piece.at.as_ptr().add(header_len), to, len);
             piece.at.cast::<[u8; VNET_HEADER]>().read_unaligned()
         };
         if header[0] | header[1] != 0 {
             // SAFETY: the cell is ours, and was written up to there just now (whatever of it was written before).
             let frame = unsafe { std::slice::from_raw_parts_mut(to, len) };
-            return Ok(match features.allows(header[0], header[1]) {
+            return Ok(match ring.features().allows(header[0], header[1]) {
                 false => self.refuse(),
                 true => self.offload(Offload::read(&header), frame, cell, burst),
             });
@@ -272,7 +286,7 @@ impl Work {
         cell: u32,
         burst: &mut RxBurst<'_>,
     ) -> Result<Outcome, Violation> {
-        let (features, header_len) = (ring.features(), ring.features().header());
+        let (features, header_len) = (ring.features(), ring.header());
         self.pieces.clear();
         let total = chain::collect(ring, first, false, &mut self.pieces)?;
         let unwanted = match total.checked_sub(header_len) {

@@ -42,6 +42,7 @@ pub(super) struct Ring {
     /// `done` at the time when it was last thought about a signal.
     signalled: u16,
     features: Features,
+    header: usize,
     call: Option<Arc<Signal>>,
     /// Whether the guest is able to say that it made something available.
     kicked: bool,
@@ -95,6 +96,7 @@ impl Ring {
             done: 0,
             signalled: 0,
             features: parts.features,
+            header: parts.features.header(),
             call: parts.call,
             kicked: parts.kicked,
             listening: true,
@@ -120,6 +122,12 @@ impl Ring {
 
     pub const fn features(&self) -> Features {
         self.features
+    }
+
+    /// Bytes of the header in front of each packet.
+    #[inline(always)]
+    pub const fn header(&self) -> usize {
+        self.header
     }
 
     /// Where it goes on: what `GET_VRING_BASE` answers.

@@ -1,6 +1,7 @@
 //! Packets to the guest.
 
-use super::chain::{self, Descriptor, Pieces, Violation};
+use super::chain::{self, Piece, Pieces, Violation};
+use super::memory;
 use super::ring::Ring;
 use super::shared::Shared;
 use super::{Counts, count};
@@ -121,7 +122,7 @@ fn send(
             return Ok(());
         }
         let before = *sent;
-        batch(ring, left, burst, sent)?;
+        batch(ring, left, burst, sent);
         if *sent - before == left {
             continue;
         }
@@ -142,43 +143,56 @@ fn send(
 
 /// Sends the next `n` packets, at most [`BATCH`], as far as each is in one cell and fits into one buffer.
 #[inline]
-fn batch(ring: &mut Ring, n: usize, burst: &mut TxBurst<'_>, sent: &mut usize) -> Result<(), Violation> {
+fn batch(ring: &mut Ring, n: usize, burst: &mut TxBurst<'_>, sent: &mut usize) {
     let base = ring.unpublished();
-    let header_len = ring.features().header();
-    let mut chains = [(0, Descriptor::default()); BATCH];
+    let header_len = ring.header();
+    // The head of each chain, and its buffer if it is one plain one that is there.
+    let mut chains = [(0, Piece::EMPTY); BATCH];
     let chains = &mut chains[..n];
     for (ahead, chain) in (base..).zip(chains.iter_mut()) {
         chain.0 = ring.head(ahead);
         ring.prefetch(chain.0);
     }
     for chain in chains.iter_mut() {
-        // One that doesn't exist stays what is no plain buffer.
         let Ok(descriptor) = ring.descriptor(chain.0) else { break };
-        chain.1 = descriptor;
         let (memory, hint) = ring.buffers();
-        if let Ok(piece) = chain::piece(memory, hint, descriptor) {
+        if let (Ok(piece), true) = (chain::piece(memory, hint, descriptor), descriptor.is_plain_write()) {
             prefetch(piece.at.as_ptr());
+            chain.1 = piece;
         }
     }
-    for (head, first) in chains.iter() {
-        let Some(packet) = burst.packet(*sent) else { return Ok(()) };
+    for (head, piece) in chains.iter() {
+        let Some(packet) = burst.packet(*sent) else { return };
         let bytes = packet.data();
         let total = header_len + bytes.len();
-        if packet.chained() || !first.is_plain_write() || (first.len as usize) < total {
-            return Ok(());
+        if packet.chained() || piece.len < total {
+            return;
         }
-        let (memory, hint) = ring.buffers();
-        let piece = chain::piece(memory, hint, *first)?;
-        // SAFETY: the piece has room for the header and the packet, and the header has at most 12 bytes.
+        // SAFETY: the piece has room for the header and the packet.
         unsafe {
             let to = piece.at.as_ptr();
-            HEADER.as_ptr().copy_to_nonoverlapping(to, header_len);
-            bytes.as_ptr().copy_to_nonoverlapping(to.add(header_len), bytes.len());
+            write_header(to, header_len);
+            memory::copy(bytes.as_ptr(), to.add(header_len), bytes.len());
         }
         ring.give_back(*head, total as u32);
         *sent += 1;
     }
-    Ok(())
+}
+
+/// Writes [`HEADER`], or the first 10 bytes of it.
+///
+/// # Safety
+/// There is room for it.
+#[inline(always)]
+unsafe fn write_header(to: *mut u8, len: usize) {
+    let [short @ .., _, _] = HEADER;
+    // SAFETY: the caller's promise. Both are copies of a known length.
+    unsafe {
+        match len == HEADER.len() {
+            true => to.cast::<[u8; 12]>().write_unaligned(HEADER),
+            false => to.cast::<[u8; 10]>().write_unaligned(short),
+        }
+    }
 }
 
 /// Sends the packet at `position`, whatever it takes.
@@ -191,7 +205,7 @@ fn long(
     pieces: &mut Pieces,
 ) -> Result<(), Stop> {
     let Some(packet) = burst.packet(position) else { return Err(Stop::TooLong) };
-    let header_len = ring.features().header();
+    let header_len = ring.header();
     let total = header_len + packet.total_len();
     let most = if ring.features().mergeable() { MOST } else { 1 };
     let mut chains = [(0, 0); MOST];
