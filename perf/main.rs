@@ -20,6 +20,7 @@ mod report;
 mod rfc2544;
 mod routes;
 mod rows;
+mod testpmd;
 mod updates;
 mod valgrind;
 

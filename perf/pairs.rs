@@ -3,11 +3,12 @@
 use crate::daemon::Daemon;
 use crate::load::{Load, Traffic};
 use crate::machine::{self, ip};
-use anyhow::Result;
+use crate::testpmd::{self, Testpmd};
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use millrace_io::{AfXdp, Memif, Role, Spec, XdpMode, ZeroCopy};
-use std::fmt::Write as _;
 use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 /// A driver of the router's interfaces that the load can be at the other end of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,8 +27,18 @@ pub enum Driver {
     AfXdp,
     /// veth pairs, by AF_XDP in the network stack.
     AfXdpGeneric,
-    /// Tap devices.
+    /// Tap devices; the load is at their kernel's end, by packet sockets.
     Tap,
+    /// DPDK's packet sockets on veth pairs.
+    DpdkAfPacket,
+    /// DPDK's tap devices.
+    DpdkTap,
+    /// DPDK's memif, as the client.
+    DpdkMemif,
+    /// Shared memory; `dpdk-testpmd` is the client.
+    MemifTestpmd,
+    /// Shared memory; `dpdk-testpmd` is the virtual machine.
+    VhostUserTestpmd,
 }
 
 /// The router's address where packets come in.
@@ -51,21 +62,59 @@ impl Driver {
             Driver::MemifCopy => memif(Role::Client, false),
             Driver::MemifClient => memif(Role::Server, false),
             Driver::MemifClientZeroCopy => memif(Role::Server, true),
-            Driver::AfPacket => Cable::veth(&device, &peer, "driver: af-packet")?,
-            Driver::AfXdp => Cable::veth(&device, &peer, "driver: af-xdp, mode: native")?,
-            Driver::AfXdpGeneric => Cable::veth(&device, &peer, "driver: af-xdp, mode: generic")?,
-            Driver::Tap => {
-                Cable { router: format!("driver: tap, device: {device}"), load: Spec::AfPacket { device, queues: 1 } }
+            Driver::AfPacket => Cable::veth(&device, &peer, &format!("driver: af-packet, device: {device}"))?,
+            Driver::AfXdp => Cable::veth(&device, &peer, &format!("driver: af-xdp, mode: native, device: {device}"))?,
+            Driver::AfXdpGeneric => {
+                Cable::veth(&device, &peer, &format!("driver: af-xdp, mode: generic, device: {device}"))?
             }
+            Driver::Tap => Cable::tap(&device, &format!("driver: tap, device: {device}")),
+            Driver::DpdkTap => Cable::tap(&device, &dpdk(&format!("net_tap{id},iface={device}"))),
+            Driver::DpdkAfPacket => {
+                let ring = format!("blocksz=65536,framesz=2048,framecnt={RING}");
+                Cable::veth(&device, &peer, &dpdk(&format!("net_af_packet{id},iface={device},{ring}")))?
+            }
+            Driver::DpdkMemif => {
+                let Cable { load, .. } = memif(Role::Server, false);
+                let socket = Cable::socket(Role::Server);
+                let keys = format!("role=client,id={id},socket={},rsize=11", socket.trim_start_matches('@'));
+                Cable { router: dpdk(&format!("net_memif{id},{keys}")), load }
+            }
+            Driver::MemifTestpmd | Driver::VhostUserTestpmd => bail!("its load is not ours"),
         })
     }
+
+    /// The router's side and testpmd's of the cable number `id`, where that is the load.
+    fn testpmd(self, id: u32) -> Option<(String, String)> {
+        let socket = std::env::temp_dir().join(format!("millrace-perf-{}-{id}.sock", std::process::id()));
+        let socket = socket.display();
+        match self {
+            Driver::MemifTestpmd => Some((
+                format!("driver: memif, socket: \"{socket}\", ring-size: {RING}"),
+                format!("net_memif{id},role=client,id=0,socket={socket},socket-abstract=no,rsize=11"),
+            )),
+            Driver::VhostUserTestpmd => Some((
+                format!("driver: vhost-user, socket: \"{socket}\""),
+                format!("net_virtio_user{id},path={socket},queue_size=1024"),
+            )),
+            _ => None,
+        }
+    }
+
+    /// Whether `dpdk-testpmd` is its load.
+    pub fn by_testpmd(self) -> bool {
+        self.testpmd(0).is_some()
+    }
+}
+
+/// A device of DPDK's.
+fn dpdk(device: &str) -> String {
+    format!("driver: dpdk, device: \"{device}\"")
 }
 
 impl Cable {
     /// `role` is the load's; `zero_copy` the client's, whoever that is.
     fn memif(id: u32, role: Role, zero_copy: bool) -> Cable {
-        // Abstract, so that nobody has to remove it.
-        let socket = format!("@millrace-perf-{}-{}", std::process::id(), if role == Role::Client { "s" } else { "c" });
+        let socket = Cable::socket(role);
         let (other, clients) = match role {
             Role::Client => ("server", ""),
             Role::Server => ("client", if zero_copy { ", zero-copy: true" } else { "" }),
@@ -77,13 +126,22 @@ impl Cable {
         Cable { router, load: Spec::Memif(load) }
     }
 
-    fn veth(device: &str, peer: &str, driver: &str) -> Result<Cable> {
+    /// Abstract, so that nobody has to remove it.
+    fn socket(role: Role) -> String {
+        format!("@millrace-perf-{}-{}", std::process::id(), if role == Role::Client { "router" } else { "load" })
+    }
+
+    fn tap(device: &str, router: &str) -> Cable {
+        Cable { router: router.to_owned(), load: Spec::AfPacket { device: device.to_owned(), queues: 1 } }
+    }
+
+    fn veth(device: &str, peer: &str, router: &str) -> Result<Cable> {
         ip(&format!("link add name {device} type veth peer name {peer}"))?;
         for device in [device, peer] {
             ip(&format!("link set {device} up"))?;
         }
         Ok(Cable {
-            router: format!("{driver}, device: {device}"),
+            router: router.to_owned(),
             load: Spec::AfXdp(AfXdp {
                 device: peer.to_owned(),
                 queues: 1,
@@ -110,16 +168,9 @@ impl Pair {
     pub fn start(driver: Driver, size: u16) -> Result<Pair> {
         let (cpu, load_cpu) = machine::processors()?;
         let [left, right] = [driver.cable(0)?, driver.cable(1)?];
-        let mut config = format!("workers: {{count: 1, cpus: [{cpu}], mode: polling}}\ninterfaces:\n");
-        for (name, cable, number) in [("left", &left, 1), ("right", &right, 2)] {
-            let (mac, address) = (format!("02:fe:00:00:00:{number:02x}"), format!("10.0.{number}.1/24"));
-            writeln!(config, "  {name}: {{{}, mac: \"{mac}\", addresses: [{address}]}}", cable.router)?;
-        }
-        config += "routes: [{to: 192.168.0.0/16, via: 10.0.2.2}]\n";
-        config += "neighbors:\n  - {interface: right, address: 10.0.2.2, mac: \"02:fe:00:00:00:aa\"}\n";
-        let router = Daemon::start(&config)?;
-        machine::favour_workers(router.pid())?;
-        if driver == Driver::Tap {
+        let routes = "{to: 192.168.0.0/16, via: 10.0.2.2}";
+        let router = start_router(cpu, [&left.router, &right.router], routes)?;
+        if matches!(driver, Driver::Tap | Driver::DpdkTap) {
             for device in ["router0", "router1"] {
                 ip(&format!("link set {device} up"))?;
             }
@@ -133,5 +184,64 @@ impl Pair {
         let mut load = Load::start(load_cpu, &left.load, &right.load, traffic)?;
         load.connect()?;
         Ok(Pair { load, router })
+    }
+}
+
+/// The addresses of the router's interfaces.
+const MACS: [&str; 2] = ["02:fe:00:00:00:01", "02:fe:00:00:00:02"];
+
+/// A router with one worker on this processor and two interfaces, `left` and `right`, given as their drivers with all keys.
+fn start_router(cpu: usize, interfaces: [&str; 2], routes: &str) -> Result<Daemon> {
+    let [left, right] = interfaces;
+    let [left_mac, right_mac] = MACS;
+    let router = Daemon::start(&format!(
+        "
+workers: {{count: 1, cpus: [{cpu}], mode: polling}}
+interfaces:
+  left: {{{left}, mac: \"{left_mac}\", addresses: [10.0.1.1/24]}}
+  right: {{{right}, mac: \"{right_mac}\", addresses: [10.0.2.1/24]}}
+routes: [{routes}]
+neighbors:
+  - {{interface: left, address: 10.0.1.2, mac: \"02:fe:00:00:00:ab\"}}
+  - {{interface: right, address: 10.0.2.2, mac: \"02:fe:00:00:00:aa\"}}
+"
+    ))?;
+    machine::favour_workers(router.pid())?;
+    Ok(router)
+}
+
+/// A router between two interfaces with `dpdk-testpmd` at both ends, which sends by both, half of it to the other.
+pub struct Outside {
+    load: Testpmd,
+    pub router: Daemon,
+}
+
+impl Outside {
+    /// Starts both. When this returns, packets pass.
+    pub fn start(driver: Driver, size: u16) -> Result<Outside> {
+        let (cpu, load_cpu) = machine::processors()?;
+        let (Some(left), Some(right)) = (driver.testpmd(0), driver.testpmd(1)) else { bail!("its load is our own") };
+        let routes: Vec<String> = testpmd::FLOWS
+            .split_whitespace()
+            .zip(["10.0.1.2", "10.0.2.2"])
+            .map(|(prefix, gateway)| format!("{{to: {prefix}, via: {gateway}}}"))
+            .collect();
+        let router = start_router(cpu, [&left.0, &right.0], &routes.join(", "))?;
+        let mut load = Testpmd::start(load_cpu, [&left.1, &right.1], MACS, size)?;
+        load.send()?;
+        let start = Instant::now();
+        while load.counts()?.received == 0.0 {
+            ensure!(start.elapsed() < Duration::from_secs(20), "nothing comes back to dpdk-testpmd");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(Outside { load, router })
+    }
+
+    /// Packets a second that come back, and that are sent.
+    pub fn flood(&mut self, time: Duration) -> Result<(f64, f64)> {
+        let (before, start) = (self.load.counts()?, Instant::now());
+        std::thread::sleep(time);
+        let (after, seconds) = (self.load.counts()?, start.elapsed().as_secs_f64());
+        Ok(((after.received - before.received) / seconds, (after.sent - before.sent) / seconds))
     }
 }

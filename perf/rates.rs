@@ -1,9 +1,10 @@
 //! The tables of rates: what passes from one interface of a driver to another of the same, and RFC 2544's figures of one.
 
-use crate::pairs::{Driver, Pair};
+use crate::daemon::Daemon;
+use crate::pairs::{Driver, Outside, Pair};
 use crate::rfc2544::{self, Found, Search};
 use crate::{forward, machine};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ pub fn rfc2544(asked: &Asked) -> Result<()> {
         "{:<24} {:>5} {:>11} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>11}",
         "driver", "size", "throughput", "Gbit/s", "us: min", "average", "p99", "p99.9", "max", "of a flood"
     );
-    each(asked, |driver, size, pair| {
+    each(asked, |driver, size| {
+        let mut pair = Pair::start(driver, size)?;
         let trial = Duration::from_secs_f64(asked.time);
         let how = Search { trial, confirmation: trial * 5, tries: asked.tries, ..Search::default() };
         let Found { flood, throughput, half, load_is_the_limit } = rfc2544::search(&mut pair.load, &how)?;
@@ -55,30 +57,46 @@ pub fn rfc2544(asked: &Asked) -> Result<()> {
 /// The matrix: what comes through of a flood, and the router's clocks a packet.
 pub fn matrix(asked: &Asked) -> Result<()> {
     println!("{:<24} {:>5} {:>11} {:>8} {:>11}  clocks by node", "driver", "size", "forwarded", "Gbit/s", "offered");
-    each(asked, |driver, size, pair| {
+    each(asked, |driver, size| {
         let time = Duration::from_secs_f64(asked.time);
-        let mut best = pair.load.flood(time)?;
-        for _ in 1..asked.tries {
-            pair.router.json(&["clear", "runtime"])?;
-            let next = pair.load.flood(time)?;
-            best = if next.rate() > best.rate() { next } else { best };
+        // Forwarded and offered.
+        let (mut best, mut clocks) = ((0.0, 0.0), None);
+        let mut keep = |flood: (f64, f64), router: &Daemon| {
+            if flood.0 > best.0 {
+                best = flood;
+                clocks = Some(forward::clocks(router)?);
+            }
+            router.json(&["clear", "runtime"])
+        };
+        if driver.by_testpmd() {
+            let mut outside = Outside::start(driver, size)?;
+            for _ in 0..asked.tries {
+                keep(outside.flood(time)?, &outside.router)?;
+            }
+        } else {
+            let mut pair = Pair::start(driver, size)?;
+            for _ in 0..asked.tries {
+                let outcome = pair.load.flood(time)?;
+                ensure!(outcome.wrong == 0, "{} of {} packets came back wrong", outcome.wrong, outcome.received);
+                keep((outcome.rate(), outcome.offered()), &pair.router)?;
+            }
         }
-        let nodes = forward::clocks(&pair.router)?.nodes;
+        let nodes = clocks.map(|clocks| clocks.nodes).unwrap_or_default();
         let nodes: Vec<String> = nodes.iter().map(|(node, clocks)| format!("{node} {clocks:.0}")).collect();
         println!(
             "{:<24} {size:>5} {:>11} {:>8.2} {:>11}  {}",
             name(driver),
-            mpps(best.rate()),
-            best.rate() * f64::from(size) * 8.0 / 1e9,
-            mpps(best.offered()),
+            mpps(best.0),
+            best.0 * f64::from(size) * 8.0 / 1e9,
+            mpps(best.1),
             nodes.join(", ")
         );
         Ok(())
     })
 }
 
-/// Does something with a pair of each driver and size, each in a network of its own.
-fn each(asked: &Asked, measure: impl Fn(Driver, u16, &mut Pair) -> Result<()>) -> Result<()> {
+/// Measures each driver and size, each in a network of its own.
+fn each(asked: &Asked, measure: impl Fn(Driver, u16) -> Result<()>) -> Result<()> {
     if let Some(size) = asked.sizes.iter().find(|size| !(64..=1518).contains(*size)) {
         bail!("frames of {size} bytes: 64 to 1518 are measured");
     }
@@ -86,8 +104,7 @@ fn each(asked: &Asked, measure: impl Fn(Driver, u16, &mut Pair) -> Result<()>) -
     for driver in drivers {
         for size in &asked.sizes {
             machine::own_network()?;
-            let done = Pair::start(*driver, *size).and_then(|mut pair| measure(*driver, *size, &mut pair));
-            if let Err(why) = done {
+            if let Err(why) = measure(*driver, *size) {
                 println!("{:<24} {size:>5} not measured: {why:#}", name(*driver));
             }
         }
