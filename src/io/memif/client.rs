@@ -7,6 +7,7 @@ use super::message::Message;
 use super::server::wait;
 use super::socket::{Channel, Received};
 use millrace_engine::Waker;
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -76,7 +77,14 @@ impl Loop {
                     self.interface.wait_for(format!("the server on {socket} has not taken the connection yet"));
                     self.session(&channel);
                 }
-                Err(error) => self.interface.wait_for(format!("no server on {socket} yet ({error})")),
+                Err(error) => {
+                    let why = match error.kind() {
+                        ErrorKind::NotFound => "there is no such socket".to_owned(),
+                        ErrorKind::ConnectionRefused => "nobody listens on it".to_owned(),
+                        _ => error.to_string(),
+                    };
+                    self.interface.wait_for(format!("no server on {socket} yet: {why}"));
+                }
             }
             self.pause(Some(RETRY));
         }
