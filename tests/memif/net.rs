@@ -141,8 +141,10 @@ interfaces:
     /// Waits until it is so.
     #[track_caller]
     pub fn eventually(&mut self, what: &str, mut so: impl FnMut(&mut Net) -> bool) {
-        let done = within(PATIENCE, || so(self).then_some(()));
-        assert!(done.is_some(), "still not so after {PATIENCE:?}: {what}\n{}", self.state());
+        // Generators and testpmd share what CPUs there are with all else that runs.
+        let patience = 3 * PATIENCE;
+        let done = within(patience, || so(self).then_some(()));
+        assert!(done.is_some(), "still not so after {patience:?}: {what}\n{}", self.state());
     }
 
     /// Kills the peer.

@@ -68,7 +68,7 @@ fn hosts_talk_through_two_routers() {
         HttpServer::start(&pair.lan, 16 << 20).fetch(&pair.wan);
         for options in ["", "-R"] {
             let rate = Iperf::run(&pair.lan, &pair.wan, 1, options).bits_per_second;
-            assert!(rate > 50e6, "zero-copy {zero_copy}, iperf3 {options}: {:.1} Mbit/s", rate / 1e6);
+            assert!(rate > 20e6, "zero-copy {zero_copy}, iperf3 {options}: {:.1} Mbit/s", rate / 1e6);
         }
         pair.client.settle();
         pair.server.settle();
@@ -87,7 +87,7 @@ fn jumbo_packets_and_several_queues() {
         let mut pair = Pair::start(zero_copy, "queues: 2, ", 9000);
         pair.lan.run("ping -n -M do -c 5 -i 0.05 -W 2 -s 8972 203.0.113.10").ok();
         HttpServer::start(&pair.wan, 16 << 20).fetch(&pair.lan);
-        assert!(Iperf::run(&pair.wan, &pair.lan, 1, "-P 2").bits_per_second > 50e6);
+        assert!(Iperf::run(&pair.wan, &pair.lan, 1, "-P 2").bits_per_second > 20e6);
         pair.client.settle();
         pair.server.settle();
         // Either router goes without a word and comes back, and the other one is there.
