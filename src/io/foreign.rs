@@ -15,8 +15,8 @@ use std::sync::{Mutex, Once, OnceLock, PoisonError};
 /// Memory is replaced in pieces of a huge page, as it may lie in some.
 const PIECE: usize = 2 << 20;
 const PAGE: usize = 4 << 10;
-/// Mappings up to this many bytes get their pages at once, so that no packet has to wait for one.
-const POPULATED: usize = 256 << 20;
+/// The most memory that the kernel is asked for at once in a peer's name.
+const POPULATED: usize = 64 << 20;
 
 /// A guarded range. Never freed, but used again: a signal may come at any time.
 struct Slot {
@@ -210,14 +210,18 @@ impl Foreign {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        if mapped <= POPULATED {
-            // SAFETY: our own mapping. Where there is no memory behind it, the kernel says so and nothing happens.
-            unsafe { libc::madvise(base, mapped, libc::MADV_POPULATE_WRITE) };
-        }
         let base = NonNull::new(base.cast::<u8>()).ok_or_else(|| io::Error::other("mmap returned address 0"))?;
         // SAFETY: the range was mapped just now for this, and the guard goes before it does.
         let guard = unsafe { Guard::new(base, mapped, tell) };
         Ok(Foreign { base, len, mapped, guard: Some(guard) })
+    }
+
+    /// Has the kernel find the pages now, so that no packet has to wait for one; of the first 64 MiB, as the memory that a peer
+    /// hasn't touched yet is counted as ours.
+    pub fn populate(&self) {
+        let len = self.mapped.min(POPULATED);
+        // SAFETY: our own mapping. Where there is no memory behind it, the kernel says so and nothing happens.
+        unsafe { libc::madvise(self.base.as_ptr().cast(), len, libc::MADV_POPULATE_WRITE) };
     }
 
     /// Where it starts.

@@ -1,5 +1,5 @@
 //! How fast memif is on this machine, in one process: from a generator to a client, and from its server to a sink.
-//! `cargo run --release -p millrace-io --example memif_rate [SECONDS]`; or sends back whatever a peer sends, until it is killed:
+//! `cargo run --release -p millrace-io --example memif_rate [SECONDS [SIZE WORKERS]]`; or sends back whatever a peer sends, until it is killed:
 //! `... --example memif_rate echo server|client SOCKET ID [QUEUES [zero-copy]]`.
 
 use millrace_engine::builtin::INTERFACE_TX;
@@ -35,6 +35,9 @@ impl Node for Patch {
         Next::Tx
     }
 }
+
+const SIZES: &[u16] = &[64, 512, 1518, 9018];
+const WORKERS: &[usize] = &[1, 2];
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -92,10 +95,10 @@ fn measure(what: &str, engine: &Engine, time: Duration) {
     }
 }
 
-fn rates(time: Duration) -> Outcome<()> {
+fn rates(time: Duration, sizes: &[u16], workers: &[usize]) -> Outcome<()> {
     for zero_copy in [false, true] {
-        for size in [64, 512, 1518, 9018] {
-            for workers in [1, 2] {
+        for &size in sizes {
+            for &workers in workers {
                 let socket = format!("@millrace-rate-{}", std::process::id());
                 let memif = |role| Memif {
                     socket: socket.clone(),
@@ -140,7 +143,10 @@ fn main() -> Outcome<()> {
     match words[..] {
         ["echo", role, socket, id] => echo(role, socket, id.parse()?, 1, false),
         ["echo", role, socket, id, queues, ..] => echo(role, socket, id.parse()?, queues.parse()?, words.len() > 5),
-        [] => rates(Duration::from_secs(1)),
-        [seconds, ..] => rates(Duration::from_secs_f64(seconds.parse()?)),
+        [seconds, size, workers] => {
+            rates(Duration::from_secs_f64(seconds.parse()?), &[size.parse()?], &[workers.parse()?])
+        }
+        [] => rates(Duration::from_secs(1), SIZES, WORKERS),
+        [seconds, ..] => rates(Duration::from_secs_f64(seconds.parse()?), SIZES, WORKERS),
     }
 }

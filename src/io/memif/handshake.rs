@@ -131,7 +131,13 @@ impl Building {
         // No descriptor reaches further.
         let len = size.min(MOST) as usize;
         match Foreign::map(descriptor.as_fd(), len, self.waker.fd()) {
-            Ok(region) => self.regions.push(region),
+            Ok(region) => {
+                // The rings are there, and mostly the buffers.
+                if index == 0 {
+                    region.populate();
+                }
+                self.regions.push(region);
+            }
             Err(error) => return wrong(format!("region {index} can't be mapped: {error}")),
         }
         Ok(())

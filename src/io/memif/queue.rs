@@ -180,7 +180,13 @@ impl Interrupt {
     /// Whether a worker waits to write to it.
     pub fn is_stuck(&self) -> bool {
         let since = self.since.load(Ordering::Relaxed);
-        since != 0 && clock::now().saturating_sub(since) > STUCK
+        if since == 0 || clock::now().saturating_sub(since) < STUCK {
+            return false;
+        }
+        // On a machine with much to do it may just not have been its turn.
+        let mut poll = libc::pollfd { fd: self.eventfd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one descriptor, described by `poll`.
+        unsafe { libc::poll(&mut poll, 1, 0) == 0 }
     }
 
     /// Makes room until nobody waits, however the peer tries to be faster.
