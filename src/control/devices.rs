@@ -68,14 +68,14 @@ impl Router {
             }
             Err(error) => {
                 self.interfaces.give_back(index);
-                return Err(format!("interface {name}: {error}"));
+                return Err(error.to_string());
             }
         }
         self.engine.set_hardware(index, parent.map_or(index, |(parent, _)| parent));
         self.interfaces.insert(interface);
         if let Err(error) = self.refresh(index) {
             self.remove_interface(index);
-            return Err(format!("interface {name}: {error}"));
+            return Err(error.to_string());
         }
         self.tell_notes(index);
         self.capture_new_interface(index);

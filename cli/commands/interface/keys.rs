@@ -14,7 +14,7 @@ const fn of(drivers: &'static [&'static str], keyword: Keyword) -> Keyword {
 }
 
 /// The keys of drivers.
-pub const OF_DRIVERS: [Keyword; 21] = [
+pub const OF_DRIVERS: [Keyword; 20] = [
     of(
         &["af-packet", "af-xdp", "tap", "dpdk"],
         keyword("device", "DEVICE", Kind::Word, "what the driver opens: a Linux device; dpdk: a PCI address or vdev"),
@@ -72,19 +72,10 @@ pub const OF_DRIVERS: [Keyword; 21] = [
     of(&["generator"], keyword("burst", "PACKETS", Kind::Number(1, 256), "generator: packets to send at a time")),
     of(&["generator"], keyword("check", "BOOL", BOOL, "generator: verify checksums")),
     of(&["generator"], keyword("latency", "BOOL", BOOL, "generator: measure how long packets take")),
-    of(
-        &["af-packet", "af-xdp", "tap", "memif", "vhost-user", "dpdk", "pcap", "loopback", "generator"],
-        keyword(
-            "cross-connect",
-            "OTHER",
-            Kind::InterfaceOr(&["off"]),
-            "the interface that all it receives leaves by, untouched; or off",
-        ),
-    ),
 ];
 
-/// The keys of all interfaces.
-pub const OF_ALL: [Keyword; 6] = [
+/// The keys of all interfaces, and of all but sub-interfaces.
+pub const OF_ALL: [Keyword; 7] = [
     keyword("mtu", "BYTES", Kind::Number(68, 65535), "largest IP packet to send, in bytes"),
     keyword("mac", "MAC", Kind::Mac, "hardware address"),
     keyword("vrf", "VRF", Kind::Vrf, "VRF to look packets up in"),
@@ -106,6 +97,15 @@ pub const OF_ALL: [Keyword; 6] = [
         Kind::Suggest(&["off", "auto"]),
         "largest TCP segment to ask for: off, auto (what fits the MTU), or 536 to 65495",
     ),
+    of(
+        &["af-packet", "af-xdp", "tap", "memif", "vhost-user", "dpdk", "pcap", "loopback", "generator"],
+        keyword(
+            "cross-connect",
+            "OTHER",
+            Kind::InterfaceOr(&["off"]),
+            "the interface that all it receives leaves by, untouched; or off",
+        ),
+    ),
 ];
 
 /// What `interface add` has besides: the state is a word of its own in `interface set`.
@@ -120,8 +120,8 @@ pub const SETTINGS: [Keyword; 29] = {
     while at < all.len() {
         all[at] = match at {
             0..2 => UP_OR_DOWN[at],
-            2..8 => OF_ALL[at - 2],
-            _ => OF_DRIVERS[at - 8],
+            2..9 => OF_ALL[at - 2],
+            _ => OF_DRIVERS[at - 9],
         };
         at += 1;
     }
