@@ -281,7 +281,7 @@ impl Device for AfXdp {
             ("kind", kind.to_owned()),
             ("kernel-mtu", device.mtu.to_string()),
             ("mode", mode),
-            ("copying", zero_copy),
+            ("memory", zero_copy),
             ("rings", format!("{} slots", self.spec.ring_size)),
             ("packets", if pieces { "of one or several cells" } else { "of one cell" }.to_owned()),
             ("wakeup", if self.spec.busy_poll { "busy polling" } else { "need-wakeup" }.to_owned()),

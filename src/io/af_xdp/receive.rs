@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Asking for the device's state costs a system call; it is asked for once in so many empty polls.
 const CHECK_EVERY: u32 = 256;
-/// Cells given to the kernel at once.
+/// After so many empty polls there is time to give the kernel all cells that it may have.
+const REST: u32 = 16;
+/// Cells given to the kernel at once, at least.
 const REFILL: usize = 64;
 /// The most cells of a packet: 64 KiB, which is what the kernel's segmentation makes, and its headers.
 const MOST_PARTS: usize = 40;
@@ -94,10 +96,10 @@ impl Receiver {
 
     /// Replaces the cells that came back with packets.
     #[inline]
-    fn refill(&mut self, cache: &mut Cache) {
+    fn refill(&mut self, cache: &mut Cache, at_least: usize) {
         // The fill ring has room for all that may be out, and the receive ring for all that may come of it.
         let mut lacking = (self.fill.size() - self.out) as usize;
-        while lacking >= REFILL {
+        while lacking >= at_least {
             let mut cells = [0; 4 * REFILL];
             let wanted = lacking.min(cells.len());
             let n = cache.take_many(&mut cells[..wanted]);
@@ -116,7 +118,7 @@ impl Receiver {
     #[inline(always)]
     fn part(&mut self, piece: libc::xdp_desc) -> Option<Part> {
         // Chunks at any address: where the chunk starts is told apart from where in it the packet does.
-        let address = (piece.addr & (1 << 48) - 1) + (piece.addr >> 48);
+        let address = (piece.addr & ((1 << 48) - 1)) + (piece.addr >> 48);
         let (index, offset) = self.pool.at(address as usize)?;
         self.out -= u32::from(self.socket.filling.take(index));
         Some(Part { index, offset: offset as u16, len: piece.len as u16 })
@@ -150,7 +152,7 @@ impl Receiver {
     fn fetch_ahead(&self) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         if let Some(next) = self.ring.ahead(AHEAD) {
-            let at = (next.addr & (1 << 48) - 1) + (next.addr >> 48);
+            let at = (next.addr & ((1 << 48) - 1)) + (next.addr >> 48);
             // SAFETY: a prefetch never faults; wrapping arithmetic makes no claim about the address.
             unsafe { _mm_prefetch(self.base.as_ptr().wrapping_add(at as usize).cast(), _MM_HINT_T0) };
         }
@@ -266,12 +268,14 @@ impl Receiver {
             self.socket.receive();
         }
         self.empty_polls += 1;
+        if self.empty_polls == REST {
+            // All of it: after a time without free cells nothing would come any more.
+            self.refill(burst.cache(), 1);
+        }
         if self.empty_polls < CHECK_EVERY {
             return Ok(());
         }
         self.empty_polls = 0;
-        // After a time without free cells nothing would come any more.
-        self.refill(burst.cache());
         self.socket.check()
     }
 }
@@ -304,7 +308,7 @@ impl RxQueue for Receiver {
         }
         self.ring.release();
         self.counts.add(count::RX_PACKETS, packets);
-        self.refill(burst.cache());
+        self.refill(burst.cache(), REFILL);
         Ok(())
     }
 

@@ -80,7 +80,7 @@ fn what_is_in_force_is_told() {
             assert_eq!(mode_of(&a, "mode"), word);
             let why =
                 if word == "native" { "copy: veth has no zero copy" } else { "copy: there is none in generic mode" };
-            assert_eq!(mode_of(&a, "copying"), why);
+            assert_eq!(mode_of(&a, "memory"), why);
             assert_eq!(mode_of(&a, "packets"), "of one or several cells");
             assert_eq!((a.device.info().driver, a.device.info().queues), ("af-xdp", 1));
         }
