@@ -121,6 +121,47 @@ fn rings_are_moved_and_signals_changed_while_packets_pass() {
 }
 
 #[test]
+fn rings_may_be_enabled_before_it_is_said_which_features_the_guest_took() {
+    // As QEMU does, which doesn't say it again.
+    for enabled in [1, 0] {
+        let path = socket_path();
+        let mut port = server(&path);
+        let mut guest = Guest::new(VERSION_1, 1);
+        guest.connect(&path);
+        let features = guest.features;
+        let frontend = guest.frontend();
+        assert_eq!(features & !frontend.get(Code::GetFeatures), 0);
+        let protocol = frontend.get(Code::GetProtocolFeatures);
+        frontend.send(Code::SetProtocolFeatures, 0, &numbers(&[protocol]), &[]).unwrap();
+        frontend.send(Code::SetVringEnable, 0, &words(&[0, 1]), &[]).unwrap();
+        assert!(frontend.tell_ring(Code::SetVringEnable, 1, enabled));
+        assert!(frontend.tell(Code::SetFeatures, &numbers(&[features]), &[]));
+        assert!(guest.share_memory());
+        guest.start_ring(0, 0);
+        guest.start_ring(1, 0);
+        if enabled == 1 {
+            wait_link(&*port.device, Link::Up);
+            passes(&mut port, &mut guest);
+        } else {
+            guest.send(&experimental(1, 60));
+            until("the packet to be thrown away", || port.rx().is_empty() && port.stat("rx_queue_disabled") == 1);
+            assert_eq!(port.device.link(), Link::Down);
+        }
+    }
+    let early = |ring: u32, on: u32| {
+        let path = socket_path();
+        let port = server(&path);
+        let mut guest = Guest::new(VERSION_1, 1);
+        guest.connect(&path);
+        guest.frontend().send(Code::SetVringEnable, 0, &words(&[ring, on]), &[]).unwrap();
+        assert!(guest.frontend().is_ended());
+        wait_note(&*port.device, "the last connection was ended");
+    };
+    early(2, 1);
+    early(0, 2);
+}
+
+#[test]
 fn the_number_of_pairs_is_told() {
     let path = socket_path();
     let _device = Workers::open(&spec(&path, Role::Server, 3, true), 1);
