@@ -61,8 +61,8 @@ interfaces:
     /// What the driver counted: the number beside a word of its own.
     #[track_caller]
     fn driver_count(&self, name: &str) -> u64 {
-        let rows = self.router.list("show interfaces vm1");
-        let counts = rows[0]["details"]["statistics"].as_array().expect("what the driver counted");
+        let row = self.router.json("show interfaces vm1");
+        let counts = row["details"]["statistics"].as_array().expect("what the driver counted");
         let count = counts.iter().find(|count| count["name"] == name).and_then(|count| count["count"].as_u64());
         count.unwrap_or_else(|| panic!("no {name} in {counts:?}"))
     }
@@ -82,6 +82,7 @@ fn a_guest_reaches_a_host_and_goes_through_everything() {
 
     place.guest.ping("192.168.7.1");
     place.guest.ping("203.0.113.10");
+    place.guest.reaches_again("2001:db8:2::10");
     place.guest.ping("2001:db8:2::10");
     place.wan.ping("192.168.7.10");
     place.wan.ping("2001:db8:7::10");

@@ -1,7 +1,7 @@
 //! `dpdk-testpmd` with a `virtio-user` port as the machine: it sends back what it gets, and counts as we do.
 
 use harness::testpmd::{PortStats, Setup};
-use harness::{Lab, Router, Testpmd, eventually};
+use harness::{Lab, PATIENCE, Router, Testpmd, eventually, within};
 
 /// What a run is about.
 struct Case {
@@ -11,16 +11,13 @@ struct Case {
     device: &'static str,
     /// Queue pairs, and workers.
     queues: u16,
-    /// Sizes of the frames.
-    size: &'static str,
+    /// Sizes of the frames, how many, and how many in a second.
+    frames: (&'static str, u64, u32),
     /// More options of testpmd.
     options: &'static str,
 }
 
-const PLAIN: Case = Case { role: "server", device: "", queues: 1, size: "64-1518", options: "" };
-
-/// How many packets a case sends.
-const PACKETS: u64 = 10_000;
+const PLAIN: Case = Case { role: "server", device: "", queues: 1, frames: ("64-1518", 10_000, 20_000), options: "" };
 
 /// A router and a peer that sends each packet back, addresses and ports exchanged. The peer is dropped first.
 struct Run {
@@ -29,13 +26,14 @@ struct Run {
     /// The configuration, and what is added to it to send.
     config: String,
     generator: String,
+    packets: u64,
     _lab: Lab,
 }
 
 impl Run {
     #[track_caller]
     fn start(case: &Case) -> Run {
-        let Case { role, device, queues, size, options } = case;
+        let Case { role, device, queues, frames: (size, packets, rate), options } = case;
         let lab = Lab::new();
         let socket = lab.files.file("vm1.sock");
         let socket = socket.display();
@@ -66,8 +64,8 @@ interfaces:
         destination: 192.168.7.10
         destination-ports: 1-1000
         size: {size}
-        rate: 20kpps
-        count: {PACKETS}
+        rate: {rate}pps
+        count: {packets}
 "
         );
         let router = lab.start(&config);
@@ -80,7 +78,7 @@ interfaces:
         let mut peer = setup.start();
         peer.forward("5tswap");
         eventually("the link is up", || (router.interface("vm1")?["link"] == "up").then_some(()));
-        Run { peer, router, config, generator, _lab: lab }
+        Run { peer, router, config, generator, packets: *packets, _lab: lab }
     }
 
     /// Lets the generator send, and compares all books when every packet is back.
@@ -91,18 +89,19 @@ interfaces:
         let file = self.router.files().write("next.yaml", config);
         self.router.run(&format!("config apply {}", file.display()));
         let router = &self.router;
-        let back = || router.counter("gen0", "tx_packets") + router.drops() >= PACKETS;
-        eventually("every packet is back, or known to be lost", || back().then_some(()));
         let mut theirs = PortStats::default();
-        let mut agree = || {
+        let all = within(PATIENCE, || {
             theirs = self.peer.stats(0);
             let ours = ["tx_packets", "tx_bytes", "rx_packets", "rx_bytes"].map(|key| router.counter("vm1", key));
-            ([theirs.rx_packets, theirs.rx_bytes, theirs.tx_packets, theirs.tx_bytes] == ours).then_some(ours)
-        };
-        let ours = eventually("the counters of both ends agree", &mut agree);
+            let agree = [theirs.rx_packets, theirs.rx_bytes, theirs.tx_packets, theirs.tx_bytes] == ours;
+            // What came back, what was dropped here, and what was dropped there.
+            let known = router.counter("gen0", "tx_packets") + router.drops() + theirs.rx_packets - theirs.tx_packets;
+            (agree && known >= self.packets).then_some(())
+        });
+        let shown = || ["show interfaces vm1", "show errors"].map(|command| router.run(command)).join("\n");
+        assert!(all.is_some(), "the counters of both ends don't agree: {theirs:?}\n{}", shown());
         // A busy machine may not let the peer run for as long as its ring lasts, but not much of the time.
-        let came = router.counter("gen0", "tx_packets");
-        assert!(came > PACKETS / 2, "{ours:?}, {theirs:?}: {}", router.run("show errors"));
+        assert!(router.counter("gen0", "tx_packets") > self.packets / 2, "{theirs:?}\n{}", shown());
         router.settle();
         self
     }
@@ -144,7 +143,7 @@ fn several_queues() {
 #[test]
 fn jumbo_frames_in_several_buffers() {
     Run::start(&Case {
-        size: "8000-9014",
+        frames: ("8000-9014", 2_000, 2_000),
         options: "--max-pkt-len=9022 --enable-scatter --tx-offloads=0x8000",
         ..PLAIN
     })
