@@ -3,14 +3,11 @@
 //!
 //! The fuzz target and an ordinary test over saved and random inputs share this.
 
-#[path = "../src/io/tests/common/memif.rs"]
-mod peer;
-
+use crate::peer::*;
 use millrace_engine::device::{RxQueue, TestBurst, TxQueue};
 use millrace_engine::memory::HugePages;
 use millrace_engine::{Pool, Waker};
 use millrace_io::{Context, Device, Link, Memif, QueuePair, Role, Spec, open};
-use peer::*;
 use std::cell::RefCell;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};

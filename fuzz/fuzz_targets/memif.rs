@@ -3,5 +3,7 @@
 
 #[path = "../memif.rs"]
 mod memif;
+#[path = "../../src/io/tests/memif/peer.rs"]
+mod peer;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| memif::run(data));

@@ -117,12 +117,8 @@ impl Loop {
                 break End::Wrong(fault.text().to_owned());
             }
             if ready.iter().any(|(fd, _)| *fd == channel.as_raw_fd()) {
-                match self.step(channel, state) {
-                    Ok(next) => state = next,
-                    Err((end, last)) => {
-                        state = last;
-                        break end;
-                    }
+                if let Err(end) = self.step(channel, &mut state) {
+                    break end;
                 }
             } else if !matches!(state, State::Up(_)) && Instant::now() >= until {
                 break End::Wrong(format!("the handshake took longer than {} s", PATIENCE.as_secs()));
@@ -139,32 +135,34 @@ impl Loop {
     }
 
     /// Takes what the server says.
-    fn step(&self, channel: &Channel, state: State) -> Result<State, (End, State)> {
+    fn step(&self, channel: &Channel, state: &mut State) -> Result<(), End> {
         let message = match channel.receive() {
-            Received::Nothing => return Ok(state),
-            Received::Closed => return Err((End::Gone, state)),
-            Received::Wrong(why) => return Err((End::Wrong(why.to_owned()), state)),
-            Received::Message(Message::Disconnect { reason, .. }, _) => return Err((End::Said(reason), state)),
+            Received::Nothing => return Ok(()),
+            Received::Closed => return Err(End::Gone),
+            Received::Wrong(why) => return wrong(why),
+            Received::Message(Message::Disconnect { reason, .. }, _) => return Err(End::Said(reason)),
             Received::Message(message, _) => message,
         };
-        let next = match (state, message) {
+        if matches!(state, State::Up(_)) {
+            return wrong(UNEXPECTED);
+        }
+        *state = match (std::mem::replace(state, State::Connecting), message) {
             (State::Connecting, Message::Hello(hello)) => {
                 let interface = &self.interface;
                 // There are at most as many as the configuration has, a 16-bit number.
                 let queues = interface.pairs() as u16;
-                Offer::new(hello, &interface.spec, &interface.name, queues, interface.pool)
-                    .and_then(|offer| say(channel, Box::new(offer)))
+                let offer = Offer::new(hello, &interface.spec, &interface.name, queues, interface.pool)?;
+                say(channel, Box::new(offer))?
             }
-            (State::Offering(offer), Message::Ack) if !offer.is_said() => say(channel, offer),
+            (State::Offering(offer), Message::Ack) if !offer.is_said() => say(channel, offer)?,
             (State::Offering(offer), Message::Connected(name)) if offer.is_said() => {
                 let (rings, peer) = offer.finish(name, channel.peer_pid());
                 let up = Link::up(&self.interface, rings, &self.waker, peer);
-                up.map(State::Up).map_err(|e| End::Wrong(format!("descriptors: {e}")))
+                State::Up(up.map_err(|e| End::Wrong(format!("descriptors: {e}")))?)
             }
-            (state @ State::Up(_), _) => return Err((End::Wrong(UNEXPECTED.to_owned()), state)),
-            _ => wrong(UNEXPECTED),
+            _ => return wrong(UNEXPECTED),
         };
-        next.map_err(|end| (end, State::Connecting))
+        Ok(())
     }
 }
 

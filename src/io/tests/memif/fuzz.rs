@@ -1,8 +1,7 @@
 //! The body of the fuzz target over its saved inputs, and over some random ones.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "../../../fuzz/memif.rs"]
-mod memif;
+#[path = "../../../../fuzz/memif.rs"]
+mod target;
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +15,7 @@ fn saved_inputs() {
     assert!(!files.is_empty());
     for file in files {
         println!("{}", file.display());
-        memif::run(&fs::read(&file).unwrap());
+        target::run(&fs::read(&file).unwrap());
     }
 }
 
@@ -32,6 +31,6 @@ fn random_inputs() {
     for _ in 0..2000 {
         let len = random() as usize % 300;
         let data: Vec<u8> = (0..len).map(|_| (random() >> 24) as u8).collect();
-        memif::run(&data);
+        target::run(&data);
     }
 }

@@ -1,7 +1,6 @@
 //! A memif peer of raw sockets and raw memory, which can say anything: written after the protocol, without the driver's code.
 #![allow(dead_code, reason = "each test uses its part")]
 
-use std::io;
 use std::mem::{offset_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -34,8 +33,8 @@ pub fn reason(message: &[u8; 128]) -> String {
     String::from_utf8_lossy(message[6..102].split(|byte| *byte == 0).next().unwrap()).into_owned()
 }
 
-fn check(result: i32) -> io::Result<i32> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+fn check(result: i32) -> std::io::Result<i32> {
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
 }
 
 fn address(name: &str) -> (libc::sockaddr_un, libc::socklen_t) {
@@ -250,10 +249,6 @@ impl Shared {
         std::array::from_fn(|at| unsafe { self.base.add(offset + at).read_volatile() })
     }
 
-    pub fn u16(&self, offset: usize) -> u16 {
-        u16::from_le_bytes(self.get(offset))
-    }
-
     /// An empty ring, with its cookie.
     pub fn ring(&self, offset: usize) {
         self.put(offset, &[0; 128]);
@@ -269,11 +264,11 @@ impl Shared {
     }
 
     pub fn head(&self, ring: usize) -> u16 {
-        self.u16(ring + 6)
+        u16::from_le_bytes(self.get(ring + 6))
     }
 
     pub fn tail(&self, ring: usize) -> u16 {
-        self.u16(ring + 64)
+        u16::from_le_bytes(self.get(ring + 64))
     }
 
     /// A descriptor: flags, region, length, offset.
@@ -287,8 +282,8 @@ impl Shared {
 
     pub fn read_descriptor(&self, ring: usize, slot: u16) -> (u16, u16, u32, u32) {
         let at = ring + 128 + 16 * usize::from(slot);
-        let number = |offset| u32::from_le_bytes(self.get(offset));
-        (self.u16(at), self.u16(at + 2), number(at + 4), number(at + 8))
+        let (flags, region) = (u16::from_le_bytes(self.get(at)), u16::from_le_bytes(self.get(at + 2)));
+        (flags, region, u32::from_le_bytes(self.get(at + 4)), u32::from_le_bytes(self.get(at + 8)))
     }
 
     pub fn truncate(&self, len: i64) {

@@ -1,88 +1,15 @@
-//! memif against peers that say what they must not say: each check by its name, and nobody else notices.
+//! Clients that say and write what they must not: each check by its name, and nobody else notices.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
-#[path = "common/memif.rs"]
-mod memif;
-
-use common::{experimental, until};
-use memif::*;
-use millrace_engine::Pool;
-use millrace_engine::Waker;
-use millrace_engine::device::{RxQueue, TestBurst, TxQueue};
-use millrace_engine::memory::HugePages;
-use millrace_io::{Context, Device, Link, Memif, QueuePair, Role, Spec, open};
+use crate::common::{experimental, until};
+use crate::peer::*;
+use crate::setup::*;
+use millrace_io::{Memif, Role};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-fn abstract_name() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("@millrace-hostile-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-struct Port {
-    name: String,
-    pool: &'static Pool,
-    rx: Box<dyn RxQueue>,
-    tx: Box<dyn TxQueue>,
-    burst: TestBurst,
-    device: Box<dyn Device>,
-}
-
-impl Port {
-    fn open(spec: &Memif) -> Port {
-        let pool = Pool::new(2048, HugePages::Off).unwrap();
-        let context = Context { pool, changed: Waker::new().unwrap() };
-        let mut device = open(&Spec::Memif(spec.clone()), "port", &context).unwrap();
-        let QueuePair { rx, tx } = device.queues(1).unwrap().remove(0);
-        let (rx, tx) = (rx.unwrap(), tx.unwrap());
-        Port { name: spec.socket.clone(), pool, rx, tx, burst: TestBurst::new(pool), device }
-    }
-
-    fn server() -> Port {
-        Port::open(&spec(Role::Server, false))
-    }
-
-    /// Polls both ways, as a worker with something to send does.
-    fn poll(&mut self) -> usize {
-        let frame = experimental(1, 60);
-        self.burst.tx(&mut *self.tx, &[&frame]).unwrap();
-        self.burst.reclaim(&mut *self.tx);
-        self.burst.rx(&mut *self.rx).unwrap().len()
-    }
-
-    fn up(&self) -> bool {
-        self.device.link() == Link::Up
-    }
-
-    fn stat(&self, name: &str) -> u64 {
-        self.device.stats().into_iter().find(|(n, _)| *n == name).unwrap().1
-    }
-
-    fn notes(&self) -> String {
-        self.device.info().notes.join("; ")
-    }
-
-    /// Polls until the link is gone for this reason, which is told.
-    #[track_caller]
-    fn ends(&mut self, peer: &Raw, why: &str) {
-        until(&format!("the end because of {why}"), || {
-            self.poll();
-            !self.up()
-        });
-        assert!(self.notes().contains(why), "{}", self.notes());
-        let told = peer.farewell();
-        assert!(told.contains(why), "{told}");
-        // Everything is as before: the next peer finds it so.
-        until("all cells", || self.pool.owned().is_empty());
-    }
-}
-
-fn spec(role: Role, zero_copy: bool) -> Memif {
-    Memif { socket: abstract_name(), id: 0, role, secret: None, queues: 1, ring_size: 512, zero_copy }
+/// A server that takes rings of up to 512 slots.
+fn server() -> Port {
+    Port::open(&large(Role::Server, false))
 }
 
 /// What a client does wrong once packets pass, and what it is told.
@@ -159,15 +86,15 @@ fn descriptors_of_a_client_are_checked() {
             m.truncate(800_000);
         }),
     ];
-    let mut port = Port::server();
+    let mut port = server();
     for (n, (why, attack)) in wrong.iter().enumerate() {
-        let client = RawClient::connected(&port.name, 0, 5);
+        let client = RawClient::connected(&port.socket, 0, 5);
         until("the link", || port.up());
         assert_eq!(port.poll(), 0);
-        let faults = port.stat("rx_bad_descriptors") + port.stat("tx_bad_descriptors");
+        let faults = port.faults();
         attack(&client.memory);
         port.ends(&client.raw, why);
-        let now = port.stat("rx_bad_descriptors") + port.stat("tx_bad_descriptors");
+        let now = port.faults();
         assert!(now == faults + 1 || why.contains("shorter"), "{n}: {why}");
     }
     assert_eq!(port.stat("connections"), wrong.len() as u64);
@@ -175,8 +102,8 @@ fn descriptors_of_a_client_are_checked() {
 
 #[test]
 fn an_endless_chain_of_small_pieces_is_none() {
-    let mut port = Port::server();
-    let client = RawClient::connected(&port.name, 0, 9);
+    let mut port = server();
+    let client = RawClient::connected(&port.socket, 0, 9);
     for slot in 0..512 {
         client.memory.descriptor(TO_SERVER, slot, 1, 0, 1, 0);
     }
@@ -187,8 +114,8 @@ fn an_endless_chain_of_small_pieces_is_none() {
 /// Good things are taken as they are, wherever they lie.
 #[test]
 fn a_raw_client_is_served() {
-    let mut port = Port::server();
-    let client = RawClient::connected(&port.name, 0, 5);
+    let mut port = server();
+    let client = RawClient::connected(&port.socket, 0, 5);
     let m = &client.memory;
     let frame = experimental(1, 60);
     for turn in 0..5000u16 {
@@ -198,7 +125,7 @@ fn a_raw_client_is_served() {
         m.set_head(TO_SERVER, turn + 1);
         let mut got = Vec::new();
         until("the frame", || {
-            got.extend(port.burst.rx(&mut *port.rx).unwrap());
+            got.extend(port.rx());
             !got.is_empty()
         });
         assert_eq!(got, [frame.as_slice()]);
@@ -210,7 +137,7 @@ fn a_raw_client_is_served() {
         m.descriptor(TO_CLIENT, slot, 0, 0, 10, BUFFERS as u32 + 20 * u32::from(slot));
     }
     m.set_head(TO_CLIENT, 16);
-    assert_eq!(port.burst.tx(&mut *port.tx, &[&frame, &frame, &frame]).unwrap(), 2);
+    assert_eq!(port.tx(&[&frame, &frame, &frame]), 2);
     assert_eq!(m.tail(TO_CLIENT), 12);
     for slot in 0..16u16 {
         let piece: [u8; 20] = m.get(BUFFERS + 20 * usize::from(slot));
@@ -232,7 +159,7 @@ fn a_raw_client_is_served() {
         m.descriptor(TO_SERVER, slot, flags, 0, 60, BUFFERS as u32);
     }
     m.set_head(TO_SERVER, head + 2);
-    until("the chain", || port.burst.rx(&mut *port.rx).unwrap().iter().any(|frame| frame.len() == 120));
+    until("the chain", || port.rx().iter().any(|frame| frame.len() == 120));
     assert_eq!(m.read_descriptor(TO_SERVER, slots[0].0).0, 0);
 }
 
@@ -252,9 +179,9 @@ fn messages_of_a_client_are_checked() {
     }
     fn nothing(_: &RawClient) {}
     let connect = message(CONNECT, &[b"raw0"]);
-    let port = Port::server();
+    let port = server();
     let fails = |why: &str, before: Step, say: &dyn Fn(&RawClient) -> bool| {
-        let client = RawClient::greeted(&port.name);
+        let client = RawClient::greeted(&port.socket);
         before(&client);
         say(&client);
         let told = client.raw.farewell();
@@ -327,163 +254,38 @@ fn messages_of_a_client_are_checked() {
         c.raw.send(&add_region(1, 4096), &[c.region()])
     });
     // None of them is in the way of a good one.
-    let _client = RawClient::connected(&port.name, 0, 5);
+    let _client = RawClient::connected(&port.socket, 0, 5);
     assert!(port.up());
     assert_eq!(port.stat("connections"), 2);
 }
 
 #[test]
 fn nobody_waits_for_a_peer_that_says_nothing() {
-    let port = Port::server();
+    let port = server();
     let start = Instant::now();
-    let silent = RawClient::greeted(&port.name);
+    let silent = RawClient::greeted(&port.socket);
     silent.raw.ask(&init(0), &[], ACK);
-    let crowd: Vec<_> = (0..100).map(|_| Raw::connect(&port.name)).collect();
+    let crowd: Vec<_> = (0..100).map(|_| Raw::connect(&port.socket)).collect();
     // All are greeted; the oldest had to go for that.
     assert!(crowd.iter().all(|raw| raw.receive().is_some_and(|(greeting, _)| kind(&greeting) == HELLO)));
     let refused = crowd.iter().filter(|raw| raw.readable(Duration::ZERO));
     let refused = refused.map(Raw::farewell).inspect(|why| assert_eq!(why, "others wait")).count();
     assert_eq!(refused, 36, "64 are waited for");
     // The interface is taken while the first is at it; another one on the socket is served at once.
-    let other = Port::open(&Memif { socket: port.name.clone(), id: 1, ..spec(Role::Server, false) });
-    let _client = RawClient::connected(&port.name, 1, 5);
+    let other = Port::open(&Memif { socket: port.socket.clone(), id: 1, ..large(Role::Server, false) });
+    let _client = RawClient::connected(&port.socket, 1, 5);
     assert!(other.up() && start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     assert!(silent.raw.farewell().contains("took longer than 5 s"));
     assert!(port.notes().contains("took longer than 5 s"), "{}", port.notes());
-    let _client = RawClient::connected(&port.name, 0, 5);
+    let _client = RawClient::connected(&port.socket, 0, 5);
     assert!(port.up());
-}
-
-/// The rings of our client, as its server sees them.
-struct Served {
-    port: Port,
-    server: RawServer,
-}
-
-impl Served {
-    fn new(listener: &RawListener, spec: &Memif) -> Served {
-        let mut port = Port::open(spec);
-        let server = RawServer::connected(listener, &hello(0x200, 255, 4, 5));
-        until("the link", || port.up());
-        assert_eq!(port.poll(), 0);
-        Served { port, server }
-    }
-}
-
-#[test]
-fn descriptors_of_a_server_are_checked() {
-    type Attack = fn(&Shared, usize, usize);
-    let wrong: &[(&str, Attack)] = &[
-        ("index moved beyond", |m, _, to_client| m.set_tail(to_client, 33)),
-        ("index moved beyond", |m, _, to_client| m.set_tail(to_client, 0xffff)),
-        ("a descriptor of no bytes", |m, _, to_client| {
-            m.descriptor(to_client, 0, 0, 0, 0, 0);
-            m.set_tail(to_client, 1);
-        }),
-        ("more bytes than its slot", |m, _, to_client| {
-            m.descriptor(to_client, 0, 0, 0, 2049, 0);
-            m.set_tail(to_client, 1);
-        }),
-        ("says that more follow", |m, _, to_client| {
-            for slot in 0..32 {
-                m.descriptor(to_client, slot, 1, 0, 60, 0);
-            }
-            m.set_tail(to_client, 32);
-        }),
-        ("index moved beyond", |m, to_server, _| m.set_tail(to_server, 20)),
-        ("index moved beyond", |m, to_server, _| m.set_tail(to_server, 0xffff)),
-    ];
-    for zero_copy in [false, true] {
-        let spec = spec(Role::Client, zero_copy);
-        let listener = RawListener::bind(&spec.socket);
-        for (why, attack) in wrong {
-            let Served { mut port, server } = Served::new(&listener, &spec);
-            let (memory, to_server) = server.ring(true);
-            let (_, to_client) = server.ring(false);
-            attack(memory, to_server, to_client);
-            port.ends(&server.raw, why);
-            assert_eq!(port.stat("rx_bad_descriptors") + port.stat("tx_bad_descriptors"), 1, "{why}");
-        }
-    }
-}
-
-/// Where a slot lies is the client's own business: what the server writes there is not believed.
-#[test]
-fn a_server_cannot_move_buffers() {
-    for zero_copy in [false, true] {
-        let spec = spec(Role::Client, zero_copy);
-        let listener = RawListener::bind(&spec.socket);
-        let Served { mut port, server } = Served::new(&listener, &spec);
-        let frame = experimental(1, 60);
-        let (memory, to_client) = server.ring(false);
-        let (_, region, len, offset) = memory.read_descriptor(to_client, 0);
-        assert_eq!(len, 2048);
-        server.regions[usize::from(region)].put(offset as usize, &frame);
-        memory.descriptor(to_client, 0, 0, 77, 60, u32::MAX);
-        memory.set_tail(to_client, 1);
-        until("the frame", || port.burst.rx(&mut *port.rx).unwrap() == [frame.as_slice()]);
-        assert!(port.up());
-    }
-}
-
-#[test]
-fn messages_of_a_server_are_checked() {
-    let good = hello(0x200, 255, 1, 5);
-    for zero_copy in [false, true] {
-        let spec = spec(Role::Client, zero_copy);
-        let listener = RawListener::bind(&spec.socket);
-        let port = Port::open(&spec);
-        let fails = |why: &str, messages: &[[u8; 128]]| {
-            let raw = listener.accept();
-            for message in messages {
-                assert!(raw.send(message, &[]));
-            }
-            let told = loop {
-                let (message, _) = raw.receive().expect("a reason");
-                if kind(&message) == DISCONNECT {
-                    break reason(&message);
-                }
-            };
-            assert!(told.contains(why), "{told} instead of {why}");
-            until("the note", || port.notes().contains(why));
-            assert!(!port.up());
-        };
-        fails("only version 2.0", &[hello(0x300, 255, 1, 5)]);
-        fails("only version 2.0", &[hello(0x100, 255, 1, 5)]);
-        fails("rings of one slot", &[hello(0x200, 255, 1, 0)]);
-        fails("not expected", &[message(ACK, &[])]);
-        fails("not expected", &[message(CONNECTED, &[])]);
-        fails("not expected", &[init(0)]);
-        fails("unknown type", &[[0; 128]]);
-        fails("not expected", &[good, good]);
-        fails("not expected", &[good, message(CONNECTED, &[])]);
-        let acks = [message(ACK, &[]); 10];
-        fails("not expected", &[&[good][..], &acks].concat());
-        if zero_copy {
-            fails("one region only", &[hello(0x200, 0, 1, 5)]);
-        }
-        // What it says of itself is shown.
-        let raw = listener.accept();
-        assert!(raw.send(&message(DISCONNECT, &[&[0; 4], b"no \x1b[31mroom"]), &[]));
-        until("the note", || port.notes().contains("no ?[31mroom"));
-        // One that listens and says nothing, and one that only listens.
-        let silent = listener.accept();
-        assert!(silent.farewell().contains("took longer than 5 s"));
-        let server = RawServer::connected(&listener, &good);
-        until("the link", || port.up());
-        assert_eq!(server.regions.len(), 1 + usize::from(zero_copy));
-        let start = Instant::now();
-        drop(port);
-        assert!(start.elapsed() < Duration::from_secs(1));
-        assert_eq!(server.raw.farewell(), "the interface was removed");
-    }
 }
 
 /// An eventfd whose counter is full makes its writer wait, unless it was told not to; the peer can take that back.
 #[test]
 fn a_worker_does_not_wait_for_a_peer_that_takes_no_interrupts() {
-    let mut port = Port::server();
-    let client = RawClient::connected(&port.name, 0, 5);
+    let mut port = server();
+    let client = RawClient::connected(&port.socket, 0, 5);
     let eventfd = client.interrupt(false);
     // SAFETY: numbers, and eight bytes to read.
     unsafe {
@@ -508,9 +310,9 @@ fn random_rings_do_no_harm() {
         seed ^= seed << 17;
         seed
     };
-    let mut port = Port::server();
+    let mut port = server();
     for _ in 0..300 {
-        let client = RawClient::connected(&port.name, 0, 5);
+        let client = RawClient::connected(&port.socket, 0, 5);
         for ring in [TO_SERVER, TO_CLIENT] {
             for slot in 0..32 {
                 let r = random();
@@ -526,6 +328,6 @@ fn random_rings_do_no_harm() {
         }
         drop(client);
         until("the end", || !port.up());
-        until("all cells", || port.pool.owned().is_empty());
+        until("all cells", || port.all_back());
     }
 }
