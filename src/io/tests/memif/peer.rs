@@ -1,6 +1,11 @@
 //! A memif peer of raw sockets and raw memory, which can say anything: written after the protocol, without the driver's code.
 #![allow(dead_code, reason = "each test uses its part")]
 
+#[path = "shared.rs"]
+mod shared;
+
+use shared::check;
+pub use shared::{Shared, eventfd};
 use std::mem::{offset_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -33,10 +38,6 @@ pub fn reason(message: &[u8; 128]) -> String {
     String::from_utf8_lossy(message[6..102].split(|byte| *byte == 0).next().unwrap()).into_owned()
 }
 
-fn check(result: i32) -> std::io::Result<i32> {
-    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
-}
-
 fn address(name: &str) -> (libc::sockaddr_un, libc::socklen_t) {
     assert!(name.starts_with('@'), "abstract names only");
     // SAFETY: plain numbers.
@@ -46,6 +47,19 @@ fn address(name: &str) -> (libc::sockaddr_un, libc::socklen_t) {
         *to = from as libc::c_char;
     }
     (address, (offset_of!(libc::sockaddr_un, sun_path) + name.len()) as libc::socklen_t)
+}
+
+fn readable(fd: &OwnedFd, timeout: Duration) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one descriptor, described by `poll`.
+    unsafe { libc::poll(&mut poll, 1, timeout.as_millis() as i32) == 1 }
+}
+
+fn wait_for(fd: &OwnedFd, what: &str) {
+    let start = Instant::now();
+    while !readable(fd, Duration::from_secs(1)) {
+        assert!(start.elapsed() < Duration::from_secs(10), "waited in vain for {what}");
+    }
 }
 
 /// A socket that other ends connect to.
@@ -64,7 +78,9 @@ impl RawListener {
         }
     }
 
+    /// The next client, within ten seconds.
     pub fn accept(&self) -> Raw {
+        wait_for(&self.0, "a client");
         let null = std::ptr::null_mut();
         // SAFETY: no address is asked for; the descriptor is new.
         unsafe {
@@ -114,10 +130,7 @@ impl Raw {
 
     /// The next message, within ten seconds, and the descriptor with it; `None` when the other end is gone.
     pub fn receive(&self) -> Option<([u8; 128], Option<OwnedFd>)> {
-        let start = Instant::now();
-        while !self.readable(Duration::from_secs(1)) {
-            assert!(start.elapsed() < Duration::from_secs(10), "waited in vain for a message");
-        }
+        wait_for(&self.0, "a message");
         let mut bytes = [0; 128];
         let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
         let mut control = [0u64; 16];
@@ -140,9 +153,7 @@ impl Raw {
     }
 
     pub fn readable(&self, timeout: Duration) -> bool {
-        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one descriptor, described by `poll`.
-        unsafe { libc::poll(&mut poll, 1, timeout.as_millis() as i32) == 1 }
+        readable(&self.0, timeout)
     }
 
     /// Sends a message and expects an answer of this kind.
@@ -202,101 +213,6 @@ impl RingMessage {
 pub fn hello(version: u16, max_region: u16, queues: u16, log2_size: u8) -> [u8; 128] {
     let (version, last) = (version.to_le_bytes(), (queues - 1).to_le_bytes());
     message(HELLO, &[&[0; 32], &version, &version, &max_region.to_le_bytes(), &last, &last, &[log2_size]])
-}
-
-pub fn eventfd() -> OwnedFd {
-    // SAFETY: the descriptor is new.
-    unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK)).unwrap()) }
-}
-
-/// Memory that is shared.
-pub struct Shared {
-    pub file: OwnedFd,
-    base: *mut u8,
-    pub len: usize,
-}
-
-impl Shared {
-    pub fn new(len: usize) -> Shared {
-        // SAFETY: the descriptor is new.
-        let file = unsafe {
-            let fd = check(libc::memfd_create(c"raw".as_ptr(), libc::MFD_CLOEXEC)).unwrap();
-            check(libc::ftruncate(fd, len as i64)).unwrap();
-            OwnedFd::from_raw_fd(fd)
-        };
-        Shared::map(file, len)
-    }
-
-    pub fn map(file: OwnedFd, len: usize) -> Shared {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
-        assert_ne!(base, libc::MAP_FAILED);
-        Shared { file, base: base.cast(), len }
-    }
-
-    pub fn put(&self, offset: usize, bytes: &[u8]) {
-        assert!(offset + bytes.len() <= self.len);
-        for (at, byte) in bytes.iter().enumerate() {
-            // SAFETY: within the mapping.
-            unsafe { self.base.add(offset + at).write_volatile(*byte) };
-        }
-    }
-
-    pub fn get<const N: usize>(&self, offset: usize) -> [u8; N] {
-        assert!(offset + N <= self.len);
-        // SAFETY: within the mapping.
-        std::array::from_fn(|at| unsafe { self.base.add(offset + at).read_volatile() })
-    }
-
-    /// An empty ring, with its cookie.
-    pub fn ring(&self, offset: usize) {
-        self.put(offset, &[0; 128]);
-        self.put(offset, &0x3e3_1f20u32.to_le_bytes());
-    }
-
-    pub fn set_head(&self, ring: usize, head: u16) {
-        self.put(ring + 6, &head.to_le_bytes());
-    }
-
-    pub fn set_tail(&self, ring: usize, tail: u16) {
-        self.put(ring + 64, &tail.to_le_bytes());
-    }
-
-    pub fn head(&self, ring: usize) -> u16 {
-        u16::from_le_bytes(self.get(ring + 6))
-    }
-
-    pub fn tail(&self, ring: usize) -> u16 {
-        u16::from_le_bytes(self.get(ring + 64))
-    }
-
-    /// A descriptor: flags, region, length, offset.
-    pub fn descriptor(&self, ring: usize, slot: u16, flags: u16, region: u16, len: u32, offset: u32) {
-        let at = ring + 128 + 16 * usize::from(slot);
-        self.put(
-            at,
-            &[&flags.to_le_bytes()[..], &region.to_le_bytes(), &len.to_le_bytes(), &offset.to_le_bytes()].concat(),
-        );
-    }
-
-    pub fn read_descriptor(&self, ring: usize, slot: u16) -> (u16, u16, u32, u32) {
-        let at = ring + 128 + 16 * usize::from(slot);
-        let (flags, region) = (u16::from_le_bytes(self.get(at)), u16::from_le_bytes(self.get(at + 2)));
-        (flags, region, u32::from_le_bytes(self.get(at + 4)), u32::from_le_bytes(self.get(at + 8)))
-    }
-
-    pub fn truncate(&self, len: i64) {
-        // SAFETY: numbers only.
-        check(unsafe { libc::ftruncate(self.file.as_raw_fd(), len) }).unwrap();
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: exactly what was mapped.
-        unsafe { libc::munmap(self.base.cast(), self.len) };
-    }
 }
 
 /// Where the raw client's rings lie: one each way.
