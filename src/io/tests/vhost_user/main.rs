@@ -1,4 +1,5 @@
 //! vhost-user against a guest that is made by hand: what a driver may do, and what it may not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may end where the program may not")]
 
 #[path = "../common/mod.rs"]
 mod common;
