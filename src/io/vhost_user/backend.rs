@@ -92,6 +92,12 @@ fn description(region: &VhostUserMemoryRegion) -> Description {
     }
 }
 
+/// Whether it is this region of the guest's memory that is there.
+fn same(there: &Region, named: &VhostUserMemoryRegion) -> bool {
+    let (there, named) = (there.is(), description(named));
+    (there.guest, there.user, there.size) == (named.guest, named.user, named.size)
+}
+
 fn wrong(what: impl Into<String>) -> Error {
     Error::ReqHandlerError(io::Error::new(io::ErrorKind::InvalidInput, what.into()))
 }
@@ -161,6 +167,10 @@ impl VhostUserBackendReqHandlerMut for Backend {
         file: File,
         _postcopy: Option<bool>,
     ) -> Result<Option<u64>> {
+        // QEMU before version 8 says this, and that a region goes, once for each pair of rings.
+        if self.regions.iter().any(|there| same(there, region)) {
+            return Ok(None);
+        }
         let mut regions = self.regions.clone();
         regions.push(Region::map(description(region), &file).map_err(Error::ReqHandlerError)?);
         self.set_regions(regions).map_err(Error::ReqHandlerError)?;
@@ -168,11 +178,9 @@ impl VhostUserBackendReqHandlerMut for Backend {
     }
 
     fn remove_mem_region(&mut self, region: &VhostUserSingleMemoryRegion) -> Result<()> {
-        let gone = description(region);
-        let same = |is: &Description| (is.guest, is.user, is.size) == (gone.guest, gone.user, gone.size);
-        let (removed, kept): (Vec<_>, Vec<_>) = self.regions.iter().cloned().partition(|region| same(region.is()));
-        if removed.is_empty() {
-            return Err(wrong(format!("there is no region of guest memory at {:#x}", gone.guest)));
+        let kept: Vec<_> = self.regions.iter().filter(|there| !same(there, region)).cloned().collect();
+        if kept.len() == self.regions.len() {
+            return Ok(());
         }
         self.set_regions(kept).map_err(Error::ReqHandlerError)
     }
