@@ -152,6 +152,17 @@ impl std::fmt::Debug for Router {
     }
 }
 
+impl Drop for Router {
+    /// Devices go before the engine: what stands ready in their rings comes back to its pool first.
+    fn drop(&mut self) {
+        for interface in self.interfaces.iter_mut().filter(|interface| interface.device.is_some()) {
+            self.engine.detach(interface.index);
+            interface.idle.clear();
+            interface.device = None;
+        }
+    }
+}
+
 /// The router as the parts of the daemon share it.
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<Mutex<Router>>);

@@ -34,7 +34,7 @@ mod wire;
 pub use dual::{DualHosts, LAN6, WAN6};
 pub use guest::{Guest, Machine};
 pub use lab::{Host, Lab};
-pub use libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
+pub use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
 pub use namespace::Namespace;
 pub use nat::{Nat, errors, remote};
 pub use process::{Output, Process, program};
