@@ -3,15 +3,19 @@
 //! `... --example memif_rate echo server|client SOCKET ID [QUEUES [zero-copy]]`.
 
 use millrace_engine::builtin::INTERFACE_TX;
+use millrace_engine::device::{RxBurst, RxQueue, TxBurst, TxQueue, Wake};
 use millrace_engine::memory::HugePages;
 use millrace_engine::node::NoTrace;
 use millrace_engine::{
-    Attach, Ctx, Engine, EngineConfig, Graph, Mode, Node, NodeName, Packet, Waker, WorkerConfig, counters, edges,
+    Attach, Cache, Ctx, Engine, EngineConfig, Graph, Mode, Node, NodeName, Packet, Waker, WorkerConfig, clock,
+    counters, edges,
 };
 use millrace_io::{
     AddressRange, Context, Device, Flow, FrameSize, Frames, Generator, Memif, Rate, Role, Spec, Stream, open,
 };
 use std::error::Error;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 edges! { enum Next { Tx => INTERFACE_TX } }
@@ -39,6 +43,8 @@ impl Node for Patch {
 const SIZES: &[u16] = &[64, 512, 1518, 9018];
 const WORKERS: &[usize] = &[1, 2];
 
+/// A device, and what receiving and sending took.
+type Attached = (Box<dyn Device>, [Times; 2]);
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn engine(workers: usize, mode: Mode, back: bool) -> Outcome<Engine> {
@@ -49,16 +55,68 @@ fn engine(workers: usize, mode: Mode, back: bool) -> Outcome<Engine> {
     Ok(Engine::start(graph, &config, Waker::new()?)?)
 }
 
-fn attach(engine: &Engine, interface: u32, workers: &[usize], spec: &Spec) -> Outcome<Box<dyn Device>> {
+fn attach(engine: &Engine, interface: u32, workers: &[usize], spec: &Spec) -> Outcome<Attached> {
+    let times = [Times::default(), Times::default()];
     let context = Context { pool: engine.pool(), changed: Waker::new()? };
     let mut device = open(spec, &format!("if{interface}"), &context)?;
     let pairs = device.queues(workers.len())?;
     engine.set_hardware(interface, interface);
     engine.set_up(interface, true);
-    let attach =
-        pairs.into_iter().zip(workers).map(|(pair, worker)| Attach { worker: *worker, rx: pair.rx, tx: pair.tx });
+    let attach = pairs.into_iter().zip(workers).map(|(pair, worker)| Attach {
+        worker: *worker,
+        rx: pair.rx.map(|rx| Box::new(Timed(rx, times[0].clone())) as Box<_>),
+        tx: pair.tx.map(|tx| Box::new(Timed(tx, times[1].clone())) as Box<_>),
+    });
     engine.attach(interface, attach.collect());
-    Ok(device)
+    Ok((device, times))
+}
+
+/// What queues take for a packet of a burst, in clocks: what a busy machine does to a few bursts doesn't count.
+#[derive(Clone, Default)]
+struct Times(Arc<Mutex<Vec<u32>>>);
+
+impl Times {
+    fn add(&self, since: u64, packets: usize) {
+        if packets >= 32 {
+            let each = clock::clocks().wrapping_sub(since) / packets as u64;
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(each as u32);
+        }
+    }
+
+    fn lower_quartile(&self) -> u32 {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.sort_unstable();
+        let at = all.len() / 4;
+        all.get(at).copied().unwrap_or_default()
+    }
+}
+
+struct Timed<Q>(Q, Times);
+
+impl RxQueue for Timed<Box<dyn RxQueue>> {
+    fn rx(&mut self, burst: &mut RxBurst<'_>) -> io::Result<()> {
+        let (start, room) = (clock::clocks(), burst.room());
+        self.0.rx(burst)?;
+        self.1.add(start, room - burst.room());
+        Ok(())
+    }
+
+    fn wake(&self) -> Wake {
+        self.0.wake()
+    }
+}
+
+impl TxQueue for Timed<Box<dyn TxQueue>> {
+    fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
+        let start = clock::clocks();
+        let done = self.0.tx(burst)?;
+        self.1.add(start, done);
+        Ok(done)
+    }
+
+    fn reclaim(&mut self, cache: &mut Cache) -> bool {
+        self.0.reclaim(cache)
+    }
 }
 
 /// Frames of this size to 65,536 destinations; none: a sink.
@@ -111,13 +169,17 @@ fn rates(time: Duration, sizes: &[u16], workers: &[usize]) -> Outcome<()> {
                 };
                 let engine = engine(workers, Mode::Polling, false)?;
                 let last = [workers - 1];
-                let _server = attach(&engine, 3, &last, &Spec::Memif(memif(Role::Server)))?;
+                let (_server, [rx, _]) = attach(&engine, 3, &last, &Spec::Memif(memif(Role::Server)))?;
                 let client = Memif { zero_copy, ..memif(Role::Client) };
-                let _client = attach(&engine, 2, &[0], &Spec::Memif(client))?;
+                let (_client, [_, tx]) = attach(&engine, 2, &[0], &Spec::Memif(client))?;
                 let _sink = attach(&engine, 4, &last, &generator(None))?;
                 let _source = attach(&engine, 1, &[0], &generator(Some(size)))?;
                 let how = if zero_copy { "zero copy" } else { "copying" };
                 measure(&format!("{how}, {size} bytes, client and server on {workers} worker(s)"), &engine, time);
+                let (tx, rx) = (tx.lower_quartile(), rx.lower_quartile());
+                println!(
+                    "  clocks a packet, lower quartile of the bursts: the client sends {tx}, the server receives {rx}"
+                );
             }
         }
     }
@@ -128,7 +190,7 @@ fn echo(role: &str, socket: &str, id: u32, queues: u16, zero_copy: bool) -> Outc
     let role = if role == "client" { Role::Client } else { Role::Server };
     let memif = Memif { socket: socket.to_owned(), id, role, secret: None, queues, ring_size: 1024, zero_copy };
     let engine = engine(1, Mode::Adaptive, true)?;
-    let device = attach(&engine, 1, &[0], &Spec::Memif(memif))?;
+    let (device, _) = attach(&engine, 1, &[0], &Spec::Memif(memif))?;
     loop {
         std::thread::sleep(Duration::from_secs(1));
         let (info, counts) = (device.info(), engine.interface(1));
