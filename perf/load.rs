@@ -76,11 +76,12 @@ impl Outcome {
 
 /// A load that is connected to a router.
 pub struct Load {
+    // Before the engine, as they give cells back.
+    ports: Vec<Box<dyn Device>>,
     engine: Engine,
     trial: Local<Trial>,
     traffic: Traffic,
     context: Context,
-    ports: Vec<Box<dyn Device>>,
     trials: u64,
 }
 
@@ -99,7 +100,7 @@ impl Load {
         };
         let engine = Engine::start(graph, &config, Waker::new()?)?;
         let context = Context { pool: engine.pool(), changed: Waker::new()? };
-        let mut load = Load { engine, trial, traffic, context, ports: Vec::new(), trials: 0 };
+        let mut load = Load { ports: Vec::new(), engine, trial, traffic, context, trials: 0 };
         for (interface, name, spec) in [(OUT, "out", out), (BACK, "back", back)] {
             let port = load.attach(interface, name, spec)?;
             load.ports.push(port);

@@ -13,7 +13,7 @@ pub const FLOWS: &str = "10.253.0.0/23 10.253.2.0/23";
 /// As many as those prefixes have.
 const FLOW_COUNT: usize = 1024;
 /// How long it may take to start, and to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One that runs; killed when dropped.
 pub struct Testpmd {
@@ -36,10 +36,10 @@ impl Testpmd {
         std::fs::create_dir_all(&folder)?;
         let log = File::create(folder.join("log"))?;
         let mut command = Command::new("stdbuf");
-        command.args(["-oL", "dpdk-testpmd", "--no-pci", "--no-telemetry", "--no-huge", "-m", "512"]);
+        command.args(["-oL", "dpdk-testpmd", "--no-pci", "--no-telemetry", "--no-huge", "-m", "192"]);
         command.arg(format!("--lcores=0@{cpu},1@{cpu}")).arg(format!("--file-prefix=perf-{}", std::process::id()));
         command.args(devices.iter().flat_map(|device| ["--vdev", device]));
-        command.args(["--", "--interactive", "--no-mlockall", "--total-num-mbufs=65536", "--rxd=2048", "--txd=2048"]);
+        command.args(["--", "--interactive", "--no-mlockall", "--total-num-mbufs=32768", "--rxd=2048", "--txd=2048"]);
         command.arg(format!("--txpkts={}", size - 4)).arg(format!("--flowgen-flows={FLOW_COUNT}"));
         for (port, mac) in macs.iter().enumerate() {
             command.arg(format!("--eth-peer={port},{mac}"));
