@@ -242,7 +242,9 @@ impl Loop {
     }
 
     fn accept(&mut self) {
-        while let Some(channel) = self.listener.accept() {
+        // Others have their turn however many come.
+        for _ in 0..UNKNOWN {
+            let Some(channel) = self.listener.accept() else { break };
             if self.connections.iter().filter(|connection| connection.is_unknown()).count() >= UNKNOWN
                 && let Some(oldest) = self.connections.iter().position(Connection::is_unknown)
             {
