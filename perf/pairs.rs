@@ -43,8 +43,8 @@ pub enum Driver {
 
 /// The router's address where packets come in.
 const ROUTER_MAC: [u8; 6] = [2, 0xfe, 0, 0, 0, 1];
-/// Slots of a ring: enough for what comes while somebody else has the processor.
-const RING: u32 = 2048;
+/// Slots of a ring, unless told otherwise: enough for what comes while somebody else has the processor for a moment.
+pub const RING: u32 = 2048;
 
 /// The router's side of an interface, as in its configuration, and the load's.
 struct Cable {
@@ -53,30 +53,33 @@ struct Cable {
 }
 
 impl Driver {
-    /// The cable number `id`, made as far as it isn't the router that makes it.
-    fn cable(self, id: u32) -> Result<Cable> {
+    /// The cable number `id` with rings of so many slots, made as far as it isn't the router that makes it.
+    fn cable(self, id: u32, slots: u32) -> Result<Cable> {
         let (device, peer) = (format!("router{id}"), format!("load{id}"));
-        let memif = |role, zero_copy| Cable::memif(id, role, zero_copy);
+        let memif = |role, zero_copy| Cable::memif(id, role, zero_copy, slots);
         Ok(match self {
             Driver::Memif => memif(Role::Client, true),
             Driver::MemifCopy => memif(Role::Client, false),
             Driver::MemifClient => memif(Role::Server, false),
             Driver::MemifClientZeroCopy => memif(Role::Server, true),
-            Driver::AfPacket => Cable::veth(&device, &peer, &format!("driver: af-packet, device: {device}"))?,
-            Driver::AfXdp => Cable::veth(&device, &peer, &format!("driver: af-xdp, mode: native, device: {device}"))?,
+            Driver::AfPacket => Cable::veth(&device, &peer, &format!("driver: af-packet, device: {device}"), slots)?,
+            Driver::AfXdp => {
+                Cable::veth(&device, &peer, &format!("driver: af-xdp, mode: native, device: {device}"), slots)?
+            }
             Driver::AfXdpGeneric => {
-                Cable::veth(&device, &peer, &format!("driver: af-xdp, mode: generic, device: {device}"))?
+                Cable::veth(&device, &peer, &format!("driver: af-xdp, mode: generic, device: {device}"), slots)?
             }
             Driver::Tap => Cable::tap(&device, &format!("driver: tap, device: {device}")),
             Driver::DpdkTap => Cable::tap(&device, &dpdk(&format!("net_tap{id},iface={device}"))),
             Driver::DpdkAfPacket => {
-                let ring = format!("blocksz=65536,framesz=2048,framecnt={RING}");
-                Cable::veth(&device, &peer, &dpdk(&format!("net_af_packet{id},iface={device},{ring}")))?
+                let ring = format!("blocksz=65536,framesz=2048,framecnt={slots}");
+                Cable::veth(&device, &peer, &dpdk(&format!("net_af_packet{id},iface={device},{ring}")), slots)?
             }
             Driver::DpdkMemif => {
                 let Cable { load, .. } = memif(Role::Server, false);
                 let socket = Cable::socket(Role::Server);
-                let keys = format!("role=client,id={id},socket={},rsize=11", socket.trim_start_matches('@'));
+                let keys =
+                    format!("role=client,id={id},socket={},rsize={}", socket.trim_start_matches('@'), slots.ilog2());
                 Cable { router: dpdk(&format!("net_memif{id},{keys}")), load }
             }
             Driver::MemifTestpmd | Driver::VhostUserTestpmd => bail!("its load is not ours"),
@@ -84,17 +87,17 @@ impl Driver {
     }
 
     /// The router's side and testpmd's of the cable number `id`, where that is the load.
-    fn testpmd(self, id: u32) -> Option<(String, String)> {
+    fn testpmd(self, id: u32, slots: u32) -> Option<(String, String)> {
         let socket = std::env::temp_dir().join(format!("millrace-perf-{}-{id}.sock", std::process::id()));
         let socket = socket.display();
         match self {
             Driver::MemifTestpmd => Some((
-                format!("driver: memif, socket: \"{socket}\", ring-size: {RING}"),
-                format!("net_memif{id},role=client,id=0,socket={socket},socket-abstract=no,rsize=11"),
+                format!("driver: memif, socket: \"{socket}\", ring-size: {slots}"),
+                format!("net_memif{id},role=client,id=0,socket={socket},socket-abstract=no,rsize={}", slots.ilog2()),
             )),
             Driver::VhostUserTestpmd => Some((
                 format!("driver: vhost-user, socket: \"{socket}\""),
-                format!("net_virtio_user{id},path={socket},queue_size=1024"),
+                format!("net_virtio_user{id},path={socket},queue_size={}", slots.min(1024)),
             )),
             _ => None,
         }
@@ -102,7 +105,7 @@ impl Driver {
 
     /// Whether `dpdk-testpmd` is its load.
     pub fn by_testpmd(self) -> bool {
-        self.testpmd(0).is_some()
+        self.testpmd(0, RING).is_some()
     }
 }
 
@@ -112,17 +115,17 @@ fn dpdk(device: &str) -> String {
 }
 
 impl Cable {
-    /// `role` is the load's; `zero_copy` the client's, whoever that is.
-    fn memif(id: u32, role: Role, zero_copy: bool) -> Cable {
+    /// `role` is the load's; `zero_copy` the client's, whoever that is; rings of so many slots.
+    fn memif(id: u32, role: Role, zero_copy: bool, slots: u32) -> Cable {
         let socket = Cable::socket(role);
         let (other, clients) = match role {
             Role::Client => ("server", ""),
             Role::Server => ("client", if zero_copy { ", zero-copy: true" } else { "" }),
         };
         let router =
-            format!("driver: memif, socket: \"{socket}\", id: {id}, role: {other}, ring-size: {RING}{clients}");
+            format!("driver: memif, socket: \"{socket}\", id: {id}, role: {other}, ring-size: {slots}{clients}");
         let zero_copy = zero_copy && role == Role::Client;
-        let load = Memif { socket, id, role, secret: None, queues: 1, ring_size: RING, zero_copy };
+        let load = Memif { socket, id, role, secret: None, queues: 1, ring_size: slots, zero_copy };
         Cable { router, load: Spec::Memif(load) }
     }
 
@@ -135,7 +138,7 @@ impl Cable {
         Cable { router: router.to_owned(), load: Spec::AfPacket { device: device.to_owned(), queues: 1 } }
     }
 
-    fn veth(device: &str, peer: &str, router: &str) -> Result<Cable> {
+    fn veth(device: &str, peer: &str, router: &str, slots: u32) -> Result<Cable> {
         ip(&format!("link add name {device} type veth peer name {peer}"))?;
         for device in [device, peer] {
             ip(&format!("link set {device} up"))?;
@@ -148,7 +151,7 @@ impl Cable {
                 mode: XdpMode::Auto,
                 zero_copy: ZeroCopy::Auto,
                 busy_poll: false,
-                ring_size: RING,
+                ring_size: slots,
             }),
         })
     }
@@ -166,8 +169,13 @@ impl Pair {
     ///
     /// Kernel devices are made in this thread's network, which should be [its own](machine::own_network).
     pub fn start(driver: Driver, size: u16) -> Result<Pair> {
+        Pair::with_rings(driver, size, RING)
+    }
+
+    /// The same, with rings of so many slots where the driver has rings.
+    pub fn with_rings(driver: Driver, size: u16, slots: u32) -> Result<Pair> {
         let (cpu, load_cpu) = machine::processors()?;
-        let [left, right] = [driver.cable(0)?, driver.cable(1)?];
+        let [left, right] = [driver.cable(0, slots)?, driver.cable(1, slots)?];
         let routes = "{to: 192.168.0.0/16, via: 10.0.2.2}";
         let router = start_router(cpu, [&left.router, &right.router], routes)?;
         if matches!(driver, Driver::Tap | Driver::DpdkTap) {
@@ -218,9 +226,11 @@ pub struct Outside {
 
 impl Outside {
     /// Starts both. When this returns, packets pass.
-    pub fn start(driver: Driver, size: u16) -> Result<Outside> {
+    pub fn start(driver: Driver, size: u16, slots: u32) -> Result<Outside> {
         let (cpu, load_cpu) = machine::processors()?;
-        let (Some(left), Some(right)) = (driver.testpmd(0), driver.testpmd(1)) else { bail!("its load is our own") };
+        let (Some(left), Some(right)) = (driver.testpmd(0, slots), driver.testpmd(1, slots)) else {
+            bail!("its load is our own")
+        };
         let routes: Vec<String> = testpmd::FLOWS
             .split_whitespace()
             .zip(["10.0.1.2", "10.0.2.2"])

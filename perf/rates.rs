@@ -1,7 +1,7 @@
 //! The tables of rates: what passes from one interface of a driver to another of the same, and RFC 2544's figures of one.
 
 use crate::daemon::Daemon;
-use crate::pairs::{Driver, Outside, Pair};
+use crate::pairs::{self, Driver, Outside, Pair};
 use crate::rfc2544::{self, Found, Search};
 use crate::{forward, machine};
 use anyhow::{Result, bail, ensure};
@@ -17,6 +17,9 @@ pub struct Asked {
     /// Sizes of the frames in bytes with their check sequence.
     #[arg(long, value_delimiter = ',', default_values_t = [64, 1518])]
     sizes: Vec<u16>,
+    /// Slots of a ring, where the driver has rings: a power of two.
+    #[arg(long, default_value_t = pairs::RING)]
+    ring: u32,
     /// Seconds of a trial; one that confirms takes five times as long.
     #[arg(long, default_value_t = 1.0)]
     time: f64,
@@ -32,7 +35,7 @@ pub fn rfc2544(asked: &Asked) -> Result<()> {
         "driver", "size", "throughput", "Gbit/s", "us: min", "average", "p99", "p99.9", "max", "of a flood"
     );
     each(asked, |driver, size| {
-        let mut pair = Pair::start(driver, size)?;
+        let mut pair = Pair::with_rings(driver, size, asked.ring)?;
         let trial = Duration::from_secs_f64(asked.time);
         let how = Search { trial, confirmation: trial * 5, tries: asked.tries, ..Search::default() };
         let Found { flood, throughput, half, load_is_the_limit } = rfc2544::search(&mut pair.load, &how)?;
@@ -69,12 +72,12 @@ pub fn matrix(asked: &Asked) -> Result<()> {
             router.json(&["clear", "runtime"])
         };
         if driver.by_testpmd() {
-            let mut outside = Outside::start(driver, size)?;
+            let mut outside = Outside::start(driver, size, asked.ring)?;
             for _ in 0..asked.tries {
                 keep(outside.flood(time)?, &outside.router)?;
             }
         } else {
-            let mut pair = Pair::start(driver, size)?;
+            let mut pair = Pair::with_rings(driver, size, asked.ring)?;
             for _ in 0..asked.tries {
                 let outcome = pair.load.flood(time)?;
                 ensure!(outcome.wrong == 0, "{} of {} packets came back wrong", outcome.wrong, outcome.received);
@@ -99,6 +102,9 @@ pub fn matrix(asked: &Asked) -> Result<()> {
 fn each(asked: &Asked, measure: impl Fn(Driver, u16) -> Result<()>) -> Result<()> {
     if let Some(size) = asked.sizes.iter().find(|size| !(64..=1518).contains(*size)) {
         bail!("frames of {size} bytes: 64 to 1518 are measured");
+    }
+    if !asked.ring.is_power_of_two() {
+        bail!("rings of {} slots: a power of two is wanted", asked.ring);
     }
     let drivers = if asked.drivers.is_empty() { Driver::value_variants() } else { &asked.drivers };
     for driver in drivers {
