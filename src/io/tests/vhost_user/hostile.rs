@@ -235,6 +235,9 @@ fn a_ring_that_has_ended_is_not_started_by_anything_but_a_new_start() {
     assert!(guest.share_memory(), "all rings are put into the new memory");
     guest.enable(1, true);
     assert!(guest.frontend().tell_ring(Code::SetVringBase, 1, 0));
+    assert!(port.rx().is_empty());
+    // The thread looks for rings that have ended before it answers.
+    guest.frontend().get(Code::GetFeatures);
     assert_eq!(port.device.link(), Link::Down);
     assert_eq!(port.stat("ring_violations"), 1);
 }

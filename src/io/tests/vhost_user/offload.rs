@@ -3,7 +3,9 @@
 use crate::common::{Port, checksums_ok, until};
 use crate::guest::*;
 use etherparse::PacketBuilder;
-use millrace_io::Role;
+use millrace_engine::memory::HugePages;
+use millrace_engine::{Pool, Waker};
+use millrace_io::{Context, Role, open};
 
 /// A TCP packet over IPv4 with `len` bytes of data, whose checksum holds the sum of the pseudo header.
 fn tcp(len: usize) -> Vec<u8> {
@@ -91,6 +93,25 @@ fn more_segments_than_a_burst_takes_come_in_order_with_what_follows() {
     let data: Vec<u8> = got[..600].iter().flat_map(|frame| &frame[54..]).copied().collect();
     assert_eq!(data, frame[54..]);
     assert!(crate::common::is_experimental(&got[600]), "behind all of them");
+}
+
+#[test]
+fn segments_for_which_there_are_no_cells_yet_are_not_overtaken() {
+    let path = socket_path();
+    let pool = Pool::new(40, HugePages::Off).unwrap();
+    let context = Context { pool, changed: Waker::new().unwrap() };
+    let device = open(&spec(&path, Role::Server, 1, true), "port", &context).unwrap();
+    let mut port = Port::new(device, pool);
+    let mut guest = Guest::on(&path, VERSION_1 | CSUM | TSO4, &*port.device);
+    let mut held = [0; 34];
+    assert_eq!(pool.take(&mut held), 34);
+    guest.send_with(&header(1, 1, 100), &tcp(1000));
+    guest.send(&crate::common::experimental(9, 60));
+    let got = port.wait_for(11, |_| true);
+    assert!(got[..10].iter().all(|frame| checksums_ok(frame) && frame.len() == 154));
+    assert!(crate::common::is_experimental(&got[10]));
+    // SAFETY: taken above.
+    unsafe { pool.put(&held) };
 }
 
 #[test]

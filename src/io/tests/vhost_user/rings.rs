@@ -65,6 +65,23 @@ fn a_sleeping_worker_is_woken_by_the_guest_and_a_waking_one_is_not_disturbed() {
 }
 
 #[test]
+fn a_sleeping_worker_looks_at_rings_that_start() {
+    let path = socket_path();
+    let mut port = server(&path);
+    let bell = sleep(&mut port);
+    let mut guest = Guest::new(VERSION_1, 1);
+    guest.connect(&path);
+    let frame = experimental(1, 60);
+    // Nobody kicks for what was there before.
+    guest.send(&frame);
+    assert!(!rings(bell));
+    guest.start();
+    assert!(rings(bell));
+    assert_eq!(port.rx(), [frame]);
+    assert!(!rings(bell));
+}
+
+#[test]
 fn a_ring_that_nobody_kicks_is_polled() {
     let (mut port, mut guest) = with(VERSION_1);
     assert!(guest.frontend().tell(Code::SetVringKick, &numbers(&[1 | 1 << 8]), &[]));
