@@ -130,9 +130,11 @@ impl Dpdk {
 
     /// Sets the port up and starts it.
     fn start(&mut self, config: sys::Config) -> Result<(), (i32, String)> {
+        // While it is at rest every driver takes an MTU.
         let attempt = |config: &sys::Config| {
             self.port.configure(&self.pool, config)?;
-            self.port.start()
+            let has_mtu = self.port.set_mtu(config.mtu)?;
+            self.port.start().map(|()| has_mtu)
         };
         // A driver says that it has no interrupts by not starting with them.
         let mut config = config;
@@ -145,7 +147,7 @@ impl Dpdk {
             config.tx_queues = config.rx_queues;
             result = attempt(&config);
         }
-        result?;
+        self.has_mtu = result?;
         if let Err(error) = self.port.set_promiscuous(self.spec.promiscuous) {
             tracing::debug!(device = self.spec.device, "promiscuous mode is the driver's own: {error}");
         }
@@ -333,10 +335,7 @@ impl Device for Dpdk {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         };
         let before = std::mem::replace(&mut self.mtu, mtu);
-        let Some(config) = self.config.clone() else {
-            self.has_mtu = self.port.set_mtu(mtu).unwrap_or(true);
-            return Ok(());
-        };
+        let Some(config) = self.config.clone() else { return Ok(()) };
         let want = self.wanted(mtu) | config.want & sys::RSS;
         let same = (want ^ config.want) & !sys::RX_INTERRUPTS == 0;
         if same && let Ok(has) = self.port.set_mtu(mtu) {
@@ -345,15 +344,13 @@ impl Device for Dpdk {
         }
         // Another way to receive, or a driver that changes it at rest only.
         self.halt();
-        let mut result = self.start(sys::Config { want, mtu, ..config.clone() });
+        let result = self.start(sys::Config { want, mtu, ..config.clone() });
         if result.is_err() {
             self.mtu = before;
             if self.start(config).is_err() {
                 self.config = None;
                 return Err(io::Error::other("the device did not start again with its old MTU"));
             }
-        } else if let Err(error) = self.port.set_mtu(mtu) {
-            result = Err((0, error.to_string()));
         }
         self.seat();
         result.map_err(|(_, text)| io::Error::other(text))

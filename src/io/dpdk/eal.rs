@@ -8,8 +8,8 @@ use std::ffi::CString;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// How many huge pages of 2 MiB nobody has taken.
-const FREE_PAGES: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+/// What the kernel tells of huge pages of 2 MiB.
+const PAGES: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
 /// A PCI address with no device that a driver is for. As devices are named to the environment, it takes those alone.
 const NO_DEVICE: &str = "0000:00:00.0";
 /// Arguments that end the process, or contradict what the router's memory needs.
@@ -105,8 +105,7 @@ fn arguments(eal: &Eal, free_pages: u64, processor: usize) -> Result<(Vec<String
 }
 
 fn start_here(eal: &Eal) -> Result<Started, String> {
-    let free = std::fs::read_to_string(FREE_PAGES).ok().and_then(|n| n.trim().parse().ok()).unwrap_or(0);
-    let (arguments, huge) = arguments(eal, free, first_processor())?;
+    let (arguments, huge) = arguments(eal, free_pages(), first_processor())?;
     tracing::info!("starting DPDK: {}", arguments.join(" "));
     let strings = arguments.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
     let strings = strings.map_err(|_| "an argument for DPDK has a zero byte in it".to_owned())?;
@@ -121,6 +120,12 @@ fn start_here(eal: &Eal) -> Result<Started, String> {
     clean();
     port::watch();
     Ok(Started { huge })
+}
+
+/// How many huge pages of 2 MiB nobody has taken, or is promised: a mapping that nobody has written to yet.
+fn free_pages() -> u64 {
+    let read = |name| std::fs::read_to_string(Path::new(PAGES).join(name)).ok()?.trim().parse::<u64>().ok();
+    read("free_hugepages").unwrap_or(0).saturating_sub(read("resv_hugepages").unwrap_or(0))
 }
 
 /// The environment makes a folder even where it has no files to put there.

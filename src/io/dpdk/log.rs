@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const WARNING: u32 = 5;
 /// The level of what an operator may want to know.
 const INFO: u32 = 7;
+/// The level of what only developers want to know.
+const DEBUG: u32 = 8;
 /// Lines of a failed call that are told.
 const MOST: usize = 6;
 
@@ -43,24 +45,33 @@ pub(super) unsafe extern "C" fn write(level: u32, text: *const c_char, len: usiz
             continue;
         }
         let line = take(&mut log.line);
-        match level {
-            0..WARNING => tracing::error!("DPDK: {line}"),
-            WARNING => tracing::warn!("DPDK: {line}"),
-            ..=INFO => tracing::info!("DPDK: {line}"),
-            _ => tracing::debug!("DPDK: {line}"),
-        }
-        if let Some(kept) = log.kept.as_mut().filter(|_| !line.is_empty()) {
-            kept.push((level, line));
+        match &mut log.kept {
+            _ if line.is_empty() => {}
+            Some(kept) => kept.push((level, line)),
+            None => tell(level, &line),
         }
     }
 }
 
-/// Calls a function of the shim; when it fails, what DPDK wrote meanwhile, or the error's own text.
+fn tell(level: u32, line: &str) {
+    match level {
+        0..WARNING => tracing::error!("DPDK: {line}"),
+        WARNING => tracing::warn!("DPDK: {line}"),
+        ..=INFO => tracing::info!("DPDK: {line}"),
+        _ => tracing::debug!("DPDK: {line}"),
+    }
+}
+
+/// Calls a function of the shim. When it fails, the answer has what DPDK wrote meanwhile, or the error's own text; whether that is
+/// worth the operator's attention is for the caller to say, who may just have tried.
 pub(super) fn explain(call: impl FnOnce() -> c_int) -> Result<c_int, (c_int, String)> {
     let _one = lock(&ONE);
     lock(&LOG).kept = Some(Vec::new());
     let code = call();
     let kept = lock(&LOG).kept.take().unwrap_or_default();
+    for (level, line) in &kept {
+        tell(if code < 0 { DEBUG } else { *level }, line);
+    }
     if code >= 0 {
         return Ok(code);
     }

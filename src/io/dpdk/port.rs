@@ -142,11 +142,13 @@ impl Port {
         check(unsafe { sys::mr_mtu(self.id, &mut mtu) }).ok().map(|_| mtu)
     }
 
-    /// Sets the largest IP packet; whether the driver has such a thing. It may refuse while the port runs.
-    pub fn set_mtu(&self, mtu: u16) -> io::Result<bool> {
+    /// Sets the largest IP packet; whether the driver has such a thing. The port is set up and at rest.
+    pub fn set_mtu(&self, mtu: u16) -> Result<bool, (c_int, String)> {
         // SAFETY: numbers.
-        let code = unsafe { sys::mr_set_mtu(self.id, mtu) };
-        if code == -libc::ENOTSUP { Ok(false) } else { check(code).map(|_| true) }
+        match explain(|| unsafe { sys::mr_set_mtu(self.id, mtu) }) {
+            Err((code, _)) if code == -libc::ENOTSUP => Ok(false),
+            result => result.map(|_| true),
+        }
     }
 
     pub fn set_promiscuous(&self, on: bool) -> io::Result<()> {

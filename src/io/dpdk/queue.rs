@@ -1,6 +1,7 @@
 //! What workers poll and send by.
 
 use super::count;
+use super::log::explain;
 use super::pool::Known;
 use crate::counts::Counts;
 use crate::seat::Seat;
@@ -17,8 +18,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 pub(super) type Numbers = Counts<{ count::NAMES.len() }>;
 
-/// Packets that a driver is asked for at once. Few enough that they are still in the first-level cache when the graph has them.
+/// Packets that a driver is asked for at once.
 const POLL: usize = 64;
+/// Packets that the graph is given at once, at most: so many mbufs and their cells' metadata (256 bytes a packet) stay in the first-level
+/// cache from the driver's hands back into them.
+const TURN: usize = 128;
 /// Where a packet's bytes start in a cell that it is copied into.
 const START: usize = 128;
 /// The first and the longest sleep of a worker while nothing comes by a queue without an interrupt, in nanoseconds.
@@ -64,11 +68,9 @@ impl Interrupts {
     /// Has the interrupts of a queue rung here; whether it has any.
     pub fn open(&self, port: u16, queue: u16) -> bool {
         // SAFETY: a queue that is set up, and a descriptor that lives as long as it.
-        unsafe {
-            sys::mr_interrupt_open(port, queue, self.0.as_raw_fd()) == 0
-                && arm(port, queue)
-                && disarm(port, queue, self)
-        }
+        let opened = explain(|| unsafe { sys::mr_interrupt_open(port, queue, self.0.as_raw_fd()) });
+        // SAFETY: as above; no worker has the queue yet.
+        opened.is_ok() && unsafe { arm(port, queue) && disarm(port, queue, self) }
     }
 }
 
@@ -171,8 +173,9 @@ impl RxQueue for Receiver {
             unsafe { disarm(live.port, live.queue, &self.interrupts) };
         }
         let mut received = sys::Received::default();
+        let mut room = burst.room().min(TURN);
         loop {
-            let most = burst.room().min(POLL);
+            let most = room.min(POLL);
             let cache = from_mut(burst.cache()).cast();
             let shim = self.place.pool.shim();
             // SAFETY: as above; the cache is this thread's and used by nobody else during the call; `parts` has room for `PARTS`.
@@ -185,7 +188,8 @@ impl RxQueue for Receiver {
             if came > 0 {
                 self.naps.set(0);
             }
-            if came < most || burst.room() == 0 {
+            room -= came.min(room);
+            if came < most || room == 0 {
                 break;
             }
         }
