@@ -242,6 +242,11 @@ impl Device for AfXdp {
 
     /// As with af-packet, the kernel's device is only ever raised to it.
     fn set_mtu(&mut self, mtu: u32) -> io::Result<()> {
+        let most = *self.mtu_range().end();
+        if mtu > most {
+            let cause = io::Error::other(format!("AF_XDP takes packets of at most {most} bytes from it"));
+            return Err(cause);
+        }
         match self.current() {
             None => Err(io::Error::from_raw_os_error(libc::ENODEV)),
             Some(device) if device.mtu >= mtu => Ok(()),

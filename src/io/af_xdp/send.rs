@@ -256,10 +256,13 @@ impl TxQueue for Sender {
                 self.lose_dropped(burst, first, at);
             }
             let gone = kicked.is_err();
+            // Where the device itself reads the ring, what is in there is sent when the device is switched on again.
             if gone || (matches!(kicked, Ok(Kick::Down)) && !self.zero_copy) {
                 (first..at).for_each(|position| burst.lose(position));
                 self.counts.add(count::TX_DOWN, (at - first) as u64);
-                self.take_back(start, burst.cache());
+                if !self.zero_copy {
+                    self.take_back(start, burst.cache());
+                }
             }
             if at == count || at == first || gone {
                 break kicked;
