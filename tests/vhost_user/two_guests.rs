@@ -33,7 +33,7 @@ interfaces:
     one.reaches_again("192.168.8.10");
     one.ping("192.168.8.10");
     two.ping("192.168.7.10");
-    assert_eq!(one.run("ls -d /sys/class/net/eth0/queues/tx-*").ok().lines().count(), 2, "queues in the guest");
+    assert_eq!(one.run("ls -1d /sys/class/net/eth0/queues/tx-*").ok().lines().count(), 2, "queues in the guest");
 
     fetch(&mut one, &mut two);
     fetch(&mut two, &mut one);
