@@ -3,6 +3,7 @@
 //! The rows drive the real daemon, from its `generator` device to its sink, and read `show runtime` as an operator
 //! would. The instruction counts run the same graph in this process under valgrind.
 
+mod af_xdp;
 mod daemon;
 mod failover;
 mod feed;
