@@ -55,9 +55,9 @@ pub(super) unsafe extern "C" fn write(level: u32, text: *const c_char, len: usiz
 
 fn tell(level: u32, line: &str) {
     match level {
-        0..WARNING => tracing::error!("DPDK: {line}"),
+        _ if level < WARNING => tracing::error!("DPDK: {line}"),
         WARNING => tracing::warn!("DPDK: {line}"),
-        ..=INFO => tracing::info!("DPDK: {line}"),
+        _ if level <= INFO => tracing::info!("DPDK: {line}"),
         _ => tracing::debug!("DPDK: {line}"),
     }
 }

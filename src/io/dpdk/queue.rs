@@ -278,14 +278,12 @@ fn shape(
     let (total, cells) = (packet.total_len(), packet.segments().count());
     let pieces: Vec<Part> = packet.parts().collect();
     // A cell without bytes can't be said to a device, which is to give it back.
-    if cells == 1 || segments {
-        if pieces.len() == cells {
-            for (at, (to, piece)) in room.get_mut(..cells)?.iter_mut().zip(&pieces).enumerate() {
-                *to = raw(piece);
-                to.index |= if at + 1 < cells { sys::MORE } else { 0 };
-            }
-            return Some((Shape::Whole, cells));
+    if (cells == 1 || segments) && pieces.len() == cells {
+        for (at, (to, piece)) in room.get_mut(..cells)?.iter_mut().zip(&pieces).enumerate() {
+            *to = raw(piece);
+            to.index |= if at + 1 < cells { sys::MORE } else { 0 };
         }
+        return Some((Shape::Whole, cells));
     }
     if total + START > CELL || total == 0 {
         place.counts.add(count::TX_LONG, 1);
