@@ -1,5 +1,6 @@
 //! The example of containers, end to end: its script attaches and detaches them by taps and memifs, with traffic, and while others come
 //! and go. Containers are network namespaces, as engines make them.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use harness::testpmd::Setup;
 use harness::{
