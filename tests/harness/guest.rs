@@ -20,6 +20,11 @@ const LONG: Duration = Duration::from_secs(60);
 /// What starts each of the guest's own lines, as `scripts/guest.sh` has it.
 const MARK: u8 = 1;
 
+/// How every card is. Rings are as long as they can be, as the guest is slow. There is no MSI-X, and so plain interrupts:
+/// when a guest turns it on for a vhost device while the processor is emulated, QEMU 7.2 reads from a null pointer
+/// (`msix_set_vector_notifiers`). And there is nothing to boot from.
+const CARD: &str = "rx_queue_size=1024,tx_queue_size=1024,vectors=0,romfile=";
+
 /// A guest to start: its card, and what it does with it.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -165,9 +170,8 @@ impl Guest {
     /// Fetches a file over HTTP and returns its SHA-256 sum.
     #[track_caller]
     pub fn fetch(&mut self, url: &str) -> String {
-        let output =
-            self.run(&format!("timeout 50 wget -q -O /tmp/got {url} && sha256sum </tmp/got; rm -f /tmp/got")).ok();
-        output.split_whitespace().next().unwrap_or_default().to_owned()
+        let fetch = format!("rm -f /tmp/got; timeout 50 wget -q -O /tmp/got {url} && sha256sum </tmp/got");
+        self.run(&fetch).ok().split_whitespace().next().unwrap_or_default().to_owned()
     }
 
     /// Makes a file without a pattern of so many MiB and serves it over HTTP; returns its URL and its SHA-256 sum.
@@ -269,9 +273,7 @@ fn launch(machine: &Machine, kernel: &Path, files: &TempDir) -> (Child, Shell) {
     command.args(["-chardev", "stdio,id=shell,signal=off", "-serial", "chardev:shell"]);
     command.args(["-chardev", &format!("socket,id=wire,path={},{mode}", socket.display())]);
     command.args(["-netdev", &format!("vhost-user,id=net,chardev=wire,queues={queues}")]);
-    // Without MSI-X, and so with plain interrupts: when a guest turns it on for a vhost device while the processor is
-    // emulated, QEMU 7.2 reads from a null pointer (msix_set_vector_notifiers). And there is nothing to boot from.
-    command.args(["-device", &format!("virtio-net-pci,netdev=net,vectors=0,romfile={several}{card}")]);
+    command.args(["-device", &format!("virtio-net-pci,netdev=net,{CARD}{several}{card}")]);
     let errors = std::fs::File::create(files.file("qemu")).expect("a file for QEMU's errors");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
     // A killed test leaves nobody who would kill QEMU.

@@ -89,7 +89,6 @@ fn a_guest_reaches_a_host_and_goes_through_everything() {
     place.files_pass(16);
     let cut = place.driver_count("rx_segments_cut");
     assert!(cut > 1000, "the guest's large segments were not cut here: {}", place.router.run("show interfaces vm1"));
-    eprintln!("{}", place.router.run("show interfaces vm1"));
     place.router.settle();
 
     place.router.run("interface set vm1 down");
