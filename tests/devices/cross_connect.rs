@@ -61,7 +61,8 @@ fn frames_leave_as_they_came() {
         ("over several buffers", frames::ethernet(from, to, 0x88b5, &[0x11; 8999])),
     ];
     let jumbo = |wire: &Wire| wire.end.ip("link set end0 mtu 9000");
-    (jumbo(&one), jumbo(&two));
+    jumbo(&one);
+    jumbo(&two);
     for (name, frame) in &sent {
         for (from, to, back) in [(&one, &two, &one), (&two, &one, &two)] {
             from.send(frame);
