@@ -185,7 +185,7 @@ const STUCK: Duration = Duration::from_secs(5);
 
 impl Router {
     /// Starts the workers and applies the configuration. `control` is what wakes the caller to call
-    /// [`pump`](Self::pump), `devices` what wakes it to call [`devices_changed`](Self::devices_changed).
+    /// [`pump`](Self::pump), `devices` what is rung when the link of a device with a peer changed.
     ///
     /// # Errors
     /// See [`StartError`].
