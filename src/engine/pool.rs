@@ -1,7 +1,7 @@
 //! The buffer pool: fixed cells named by a 32-bit index, each with exactly one owner.
 //!
 //! A cell has three parts in three parallel arrays, so that a peer that maps the packet data never reaches what the
-//! router believes about it: [`Meta`] (one cache line, what every node touches), [`Cold`] (chains and trace), and
+//! router believes about it: [`Meta`] (one cache line, what every node touches), `Cold` (chains and trace), and
 //! [`CELL`] bytes of data (headroom, then packet). Only the data lies in the shared [`Region`].
 //!
 //! Ownership is what makes the safe API sound: an index lives in exactly one of a frame, a [`Buffer`], a worker's

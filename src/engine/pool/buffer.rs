@@ -4,7 +4,7 @@ use super::{CHAINED, Meta, Pool, lock};
 use crate::packet::Packet;
 
 /// A buffer that somebody owns outside of a frame: a packet held for a neighbour, or under construction. Dropping it
-/// frees it (slowly; workers use [`Cache::free`]).
+/// frees it (slowly; workers use [`Cache::free`](super::Cache::free)).
 #[must_use]
 pub struct Buffer {
     pub(super) pool: &'static Pool,

@@ -125,7 +125,7 @@ mod tests {
         assert!(parts.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "{parts:?}");
         assert!(parts.iter().all(|(at, _)| at % ALIGNMENT == 0));
         let (last, len) = parts[parts.len() - 1];
-        assert!(last + len <= layout.len() && layout.len() % PAGE == 0);
+        assert!(last + len <= layout.len() && layout.len().is_multiple_of(PAGE));
     }
 
     #[test]
