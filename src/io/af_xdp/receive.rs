@@ -22,7 +22,7 @@ const REFILL: usize = 64;
 /// The most cells of a packet: 64 KiB, which is what the kernel's segmentation makes, and its headers.
 const MOST_PARTS: usize = 40;
 /// How many packets ahead the start of a packet is fetched into the cache.
-const AHEAD: u32 = 4;
+const AHEAD: u32 = 8;
 /// Ethernet header and two tags.
 const LINK_HEADERS: usize = 14 + 8;
 
