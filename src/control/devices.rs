@@ -321,7 +321,7 @@ fn is_source(driver: &Driver) -> bool {
     match driver {
         Driver::Generator(generator) => !generator.streams.is_empty(),
         Driver::Pcap(pcap) => pcap.read.is_some(),
-        Driver::Dpdk(dpdk) => ["net_pcap", "net_null"].iter().any(|driver| dpdk.device.starts_with(driver)),
+        Driver::Dpdk(dpdk) => dpdk.device.starts_with("net_null") || dpdk.device.contains(",rx_pcap="),
         _ => false,
     }
 }
