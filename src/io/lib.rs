@@ -27,9 +27,9 @@ mod af_xdp;
 mod bell;
 mod counts;
 mod device;
-mod foreign;
 #[cfg(feature = "dpdk")]
 mod dpdk;
+mod foreign;
 mod generator;
 mod kernel_ip6;
 mod loopback;
