@@ -88,7 +88,8 @@ fn measure(what: &str, other: &Spec, [mode, node]: [&str; 2], memory: &str, time
     let mut graph = Graph::new();
     graph.node(|_| Patch).input(Patch::NAME);
     let config = EngineConfig {
-        workers: vec![WorkerConfig { cpu: None }],
+        // The peer forwards on the other CPU.
+        workers: vec![WorkerConfig { cpu: Some(0) }],
         mode: Mode::Polling,
         buffers: 16_384,
         huge_pages: HugePages::Auto,
