@@ -33,8 +33,6 @@ pub enum Driver {
     DpdkAfPacket,
     /// DPDK's tap devices.
     DpdkTap,
-    /// DPDK's memif, as the client.
-    DpdkMemif,
     /// Shared memory; `dpdk-testpmd` is the client.
     MemifTestpmd,
     /// Shared memory; `dpdk-testpmd` is the virtual machine.
@@ -74,13 +72,6 @@ impl Driver {
             Driver::DpdkAfPacket => {
                 let ring = format!("blocksz=65536,framesz=2048,framecnt={slots}");
                 Cable::veth(&device, &peer, &dpdk(&format!("net_af_packet{id},iface={device},{ring}")), slots)?
-            }
-            Driver::DpdkMemif => {
-                let Cable { load, .. } = memif(Role::Server, false);
-                let socket = Cable::socket(Role::Server);
-                let keys =
-                    format!("role=client,id={id},socket={},rsize={}", socket.trim_start_matches('@'), slots.ilog2());
-                Cable { router: dpdk(&format!("net_memif{id},{keys}")), load }
             }
             Driver::MemifTestpmd | Driver::VhostUserTestpmd => bail!("its load is not ours"),
         })
@@ -177,7 +168,8 @@ impl Pair {
         let (cpu, load_cpu) = machine::processors()?;
         let [left, right] = [driver.cable(0, slots)?, driver.cable(1, slots)?];
         let routes = "{to: 192.168.0.0/16, via: 10.0.2.2}";
-        let router = start_router(cpu, [&left.router, &right.router], routes)?;
+        let macs = ["02:fe:00:00:00:01", "02:fe:00:00:00:02"];
+        let router = start_router(cpu, [&left.router, &right.router], macs, routes)?;
         if matches!(driver, Driver::Tap | Driver::DpdkTap) {
             for device in ["router0", "router1"] {
                 ip(&format!("link set {device} up"))?;
@@ -195,13 +187,10 @@ impl Pair {
     }
 }
 
-/// The addresses of the router's interfaces.
-const MACS: [&str; 2] = ["02:fe:00:00:00:01", "02:fe:00:00:00:02"];
-
-/// A router with one worker on this processor and two interfaces, `left` and `right`, given as their drivers with all keys.
-fn start_router(cpu: usize, interfaces: [&str; 2], routes: &str) -> Result<Daemon> {
+/// A router with one worker on this processor and two interfaces, `left` and `right`, given as their drivers with all keys, and addresses.
+fn start_router(cpu: usize, interfaces: [&str; 2], macs: [&str; 2], routes: &str) -> Result<Daemon> {
     let [left, right] = interfaces;
-    let [left_mac, right_mac] = MACS;
+    let [left_mac, right_mac] = macs;
     let router = Daemon::start(&format!(
         "
 workers: {{count: 1, cpus: [{cpu}], mode: polling}}
@@ -236,8 +225,8 @@ impl Outside {
             .zip(["10.0.1.2", "10.0.2.2"])
             .map(|(prefix, gateway)| format!("{{to: {prefix}, via: {gateway}}}"))
             .collect();
-        let router = start_router(cpu, [&left.0, &right.0], &routes.join(", "))?;
-        let mut load = Testpmd::start(load_cpu, [&left.1, &right.1], MACS, size)?;
+        let router = start_router(cpu, [&left.0, &right.0], [testpmd::MAC; 2], &routes.join(", "))?;
+        let mut load = Testpmd::start(load_cpu, [&left.1, &right.1], size)?;
         load.send()?;
         let start = Instant::now();
         while load.counts()?.received == 0.0 {

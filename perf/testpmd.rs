@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 /// Its flows: destinations from this address on, one after the other, from both ports.
 pub const FLOWS: &str = "10.253.0.0/23 10.253.2.0/23";
-/// As many as those prefixes have.
+/// To whom it sends all frames: nothing changes that.
+pub const MAC: &str = "00:01:02:03:04:01";
+/// As many as the prefixes of [`FLOWS`] have.
 const FLOW_COUNT: usize = 1024;
 /// How long it may take to start, and to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,8 +32,8 @@ pub struct Counts {
 }
 
 impl Testpmd {
-    /// Starts it with two devices on a processor, sending frames of this size (with their check sequence) to the addresses.
-    pub fn start(cpu: usize, devices: [&str; 2], macs: [&str; 2], size: u16) -> Result<Testpmd> {
+    /// Starts it with two devices on a processor, for frames of this size (with their check sequence).
+    pub fn start(cpu: usize, devices: [&str; 2], size: u16) -> Result<Testpmd> {
         let folder = std::env::temp_dir().join(format!("millrace-perf-testpmd-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let log = File::create(folder.join("log"))?;
@@ -41,9 +43,6 @@ impl Testpmd {
         command.args(devices.iter().flat_map(|device| ["--vdev", device]));
         command.args(["--", "--interactive", "--no-mlockall", "--total-num-mbufs=32768", "--rxd=2048", "--txd=2048"]);
         command.arg(format!("--txpkts={}", size - 4)).arg(format!("--flowgen-flows={FLOW_COUNT}"));
-        for (port, mac) in macs.iter().enumerate() {
-            command.arg(format!("--eth-peer={port},{mac}"));
-        }
         command.env("RUNTIME_DIRECTORY", &folder).stdin(Stdio::piped()).stderr(log.try_clone()?).stdout(log);
         let mut child = command.spawn().context("starting dpdk-testpmd")?;
         let keyboard = child.stdin.take().context("its input")?;
