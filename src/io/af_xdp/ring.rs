@@ -260,3 +260,47 @@ pub(super) fn offsets(fd: BorrowedFd<'_>) -> io::Result<libc::xdp_mmap_offsets> 
     // SAFETY: the kernel filled in this structure of 64-bit numbers; any bits are valid.
     Ok(unsafe { std::mem::transmute::<[u32; WORDS], libc::xdp_mmap_offsets>(words) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_has_is_known() {
+        let held = Held::new(130);
+        for cell in [0, 63, 64, 129] {
+            held.give(cell);
+        }
+        assert!(held.take(63) && !held.take(63), "it comes back once");
+        assert!(!held.take(1) && !held.take(1 << 20), "and was given before");
+        assert!(!held.is_empty());
+        assert_eq!(held.drain(), [0, 64, 129]);
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn rings_run_on_past_the_largest_number() {
+        let words = [u32::MAX - 1, u32::MAX - 1, 0].map(AtomicU32::new);
+        let mut slots = [0u64; 4];
+        let [producer, consumer, flags] = words.each_ref().map(NonNull::from);
+        let slots = NonNull::from(&mut slots).cast();
+        let (mine, _slots) = (u32::MAX - 1, PhantomData);
+        // One ring from both of its sides.
+        let mut to = Ring { producer, consumer, flags, slots, size: 4, mine, theirs: mine, _slots };
+        let mut from = Ring { producer, consumer, flags, slots, size: 4, mine, theirs: mine, _slots };
+        for value in 0..4 {
+            assert_eq!(to.free(1), 4 - value as u32);
+            to.write(value);
+        }
+        assert_eq!((to.free(1), from.read()), (0, None), "not published");
+        assert_eq!(to.take_back(to.mine().wrapping_sub(1)), Some(3));
+        to.publish();
+        assert_eq!(
+            (from.read(), from.ahead(1), from.read(), from.read(), from.read()),
+            (Some(0), Some(2), Some(1), Some(2), None)
+        );
+        assert_eq!(to.free(1), 1);
+        from.release();
+        assert_eq!((to.free(2), to.consumed()), (4, 1));
+    }
+}
