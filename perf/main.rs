@@ -5,6 +5,7 @@
 
 mod af_xdp;
 mod daemon;
+mod dpdk;
 mod failover;
 mod feed;
 mod forward;

@@ -1,7 +1,7 @@
 //! The rows of the table, in its order.
 
 use crate::report::Row;
-use crate::{af_xdp, failover, forward, idle, ip6, memif, nat44, routes, updates, valgrind};
+use crate::{af_xdp, dpdk, failover, forward, idle, ip6, memif, nat44, routes, updates, valgrind};
 
 const CLOCKS: &str = Row::CLOCKS;
 
@@ -22,6 +22,7 @@ pub const ROWS: &[Row] = &[
     Row::new("nat44-session-bytes", "bytes", nat44::session_bytes).target(160.0),
     Row::new("memif-to-memif", "Mpps without loss", memif::run).target(5.0).more().paced().needs("a second processor"),
     Row::new("af-xdp-veth", "times af-packet", af_xdp::run).target(1.5).more().needs("a second processor"),
+    Row::new("dpdk-null-io", "clocks above testpmd", dpdk::null_io).target(25.0).noise(3.0).needs("dpdk-testpmd"),
     Row::new("idle-cpu-percent", "% of a core", idle::cpu_percent).target(1.0).noise(0.5),
     Row::new("instructions-per-packet", "instructions", valgrind::instructions).needs("valgrind"),
     Row::new("icache-misses-1", "misses/packet", || valgrind::misses(1)).noise(0.5).needs("valgrind"),
