@@ -43,6 +43,8 @@ pub struct CrossConnect {
 
 impl Node for CrossConnect {
     const NAME: NodeName = NAME;
+    // Only at their metadata, which device-input has just written.
+    const LOOKS: bool = false;
     type Next = Next;
     type Count = Count;
     type Trace = Trace;

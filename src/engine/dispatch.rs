@@ -140,7 +140,7 @@ fn each<N: Node>(node: &mut N, indices: &[u32], nexts: &mut Nexts, cx: &mut Ctx<
     for (indices, nexts) in indices.chunks(batch).zip(nexts.chunks_mut(batch)) {
         stages(node, indices, cx, cold);
         for (i, (&index, next)) in indices.iter().zip(nexts).enumerate() {
-            if N::STAGES == 0 && cold {
+            if N::STAGES == 0 && N::LOOKS && cold {
                 prefetch_ahead(cells, indices, i);
             }
             // SAFETY: the frame owns the index; this is the only view of it.

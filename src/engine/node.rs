@@ -36,6 +36,8 @@ pub trait Node: Send + Sized + 'static {
     const NAME: NodeName;
     /// How many passes over some 64 packets of a frame go before [`Node::packet`], to overlap memory lookups; 0 for most nodes.
     const STAGES: usize = 0;
+    /// Whether it looks at packets' bytes. For one that doesn't, the engine doesn't load them into the cache.
+    const LOOKS: bool = true;
     /// Whether it keeps packets ([`Ctx::hold`]).
     const HOLDS: bool = false;
     /// Whether it passes packets to other workers ([`Ctx::hand_off`]).
