@@ -40,12 +40,15 @@ fn what_is_typed_wrong() {
         ("interface add x driver af-xdp device lan".to_owned(), "device lan is interface lan's already"),
         ("interface add x driver dpdk device eth0".to_owned(), "expected a PCI address such as 0000:8a:00.0"),
         ("interface set c1 offloads true".to_owned(), "offloads: unknown key"),
+        // The driver refuses this one, when the interface has gone already to be made anew: it comes back as it was.
+        ("interface set c1 socket /no/such/folder/m.sock".to_owned(), "/no/such/folder"),
         ("interface set lan socket /run/x.sock".to_owned(), "socket: unknown key"),
         ("interface set lan cross-connect c1".to_owned(), "no packet of it is routed, but it has addresses"),
         ("interface set c1 cross-connect c1".to_owned(), "c1 is the interface itself"),
     ] {
         refused(&net.router, &[(&command, words)]);
     }
+    assert_eq!(net.router.interface("c1").expect("c1")["device"], socket.as_str());
     // Typed for another driver: the CLI says so, and asks nobody.
     let output = net.router.ctl("interface add x driver tap device t0 socket /run/x.sock");
     assert_eq!(output.code, 2, "{}", output.stderr);
