@@ -52,7 +52,7 @@ interfaces:
     /// A file goes each way, large segments or not.
     #[track_caller]
     fn files_pass(&mut self, mebibytes: u32) {
-        let server = HttpServer::start(&self.wan, mebibytes as usize * MIB);
+        let server = HttpServer::start(&self.wan.at("203.0.113.10"), mebibytes as usize * MIB);
         assert_eq!(self.guest.fetch(server.url()), server.sum(), "what the guest got");
         let (url, sum) = self.guest.serve(mebibytes);
         assert_eq!(fetch_sum(&self.wan, &url), sum, "what the host got");
@@ -87,6 +87,9 @@ fn a_guest_reaches_a_host_and_goes_through_everything() {
     place.wan.ping("192.168.7.10");
     place.wan.ping("2001:db8:7::10");
     place.files_pass(16);
+    let server = HttpServer::start(&place.wan, 4 * MIB);
+    assert_eq!(place.guest.fetch(server.url()), server.sum(), "what the guest got by IPv6");
+    drop(server);
     let cut = place.driver_count("rx_segments_cut");
     assert!(cut > 1000, "the guest's large segments were not cut here: {}", place.router.run("show interfaces vm1"));
     place.router.settle();
