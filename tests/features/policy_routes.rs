@@ -91,7 +91,8 @@ fn by_source() {
     );
     assert_eq!(net.all(), [BY_WAN, BY_OTHER, BY_WAN, BY_OTHER]);
     let packets = net.packets();
-    assert!(packets[0] > 10 && packets[1] > 10 && packets[2] == 0, "{packets:?}");
+    // A connection is four packets at the very least from who opens it; how many acknowledge depends on how busy the machine is.
+    assert!(packets[0] >= 4 && packets[1] >= 4 && packets[2] == 0, "{packets:?}");
     // The router answers from where it is asked, though the other VRF doesn't have that address.
     for (source, router) in [("192.168.1.77", "192.168.1.1"), ("2001:db8:1::77", "2001:db8:1::1")] {
         let output = net.lan.run(&format!("ping -n -c 3 -i 0.2 -W 2 -I {source} {router}")).ok();
