@@ -293,7 +293,10 @@ impl Bound {
     fn against(&self, keyword: &Keyword) -> Option<(&'static str, &str)> {
         let (other, values) = keyword.with?;
         let value = self.args.get(other)?;
-        (!values.contains(&value)).then_some((other, value))
+        // What is only suggested is for the daemon to judge when it is something else.
+        let of = self.command.args.iter().flat_map(Arg::keywords).find(|keyword| keyword.word == other)?;
+        let unknown = matches!(of.value?.kind, Kind::Suggest(words) if !words.contains(&value));
+        (!unknown && !values.contains(&value)).then_some((other, value))
     }
 
     /// What must still be given before the command can run.
