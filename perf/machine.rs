@@ -8,15 +8,15 @@ pub fn processors() -> Result<(usize, usize)> {
     Ok((all.saturating_sub(1), all.saturating_sub(2)))
 }
 
-/// Lets nothing else of the machine push a process's workers aside for long: what is measured is the router, not who else wanted its
-/// processor. Without the right to it (root's) they stay as they are.
+/// Lets nothing else of the machine push a process's workers (ours, or DPDK's) aside for long: what is measured is the router, not who
+/// else wanted its processor. Without the right to it (root's) they stay as they are.
 pub fn favour_workers(pid: u32) -> Result<()> {
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))? {
         let task = task?.path();
         // A thread that has ended meanwhile is none of ours.
         let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
         let id = task.file_name().and_then(|id| id.to_str()?.parse::<u32>().ok());
-        if let (true, Some(id)) = (name.starts_with("worker-"), id) {
+        if let (true, Some(id)) = (name.contains("worker-"), id) {
             // SAFETY: no pointers are passed.
             unsafe { libc::setpriority(libc::PRIO_PROCESS, id, -20) };
         }

@@ -4,10 +4,10 @@ use crate::pairs::{Driver, Pair};
 use crate::report::Measured;
 use crate::rfc2544::{self, Search};
 use crate::{forward, machine};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use std::time::Duration;
 
-/// What passes without a loss in any case, packets a second, and for how long.
+/// What should pass without a loss in any case, packets a second, and for how long.
 const STEADY: f64 = 1e6;
 const STEADY_TIME: Duration = Duration::from_secs(10);
 /// Trials of it, as a neighbour of the machine may spoil one.
@@ -23,8 +23,12 @@ pub fn run() -> Result<Option<Measured>> {
     }
     let mut pair = Pair::start(Driver::Memif, 64)?;
     let found = rfc2544::search(&mut pair.load, &Search::default())?;
-    let steady = rfc2544::passes(&mut pair.load, STEADY, STEADY_TIME, TRIES)?;
-    ensure!(steady.is_some(), "packets are lost at {} Mpps", STEADY / 1e6);
+    let mut lost = u64::MAX;
+    for _ in 0..TRIES {
+        if lost > 0 {
+            lost = lost.min(pair.load.run(STEADY, STEADY_TIME)?.lost());
+        }
+    }
     pair.router.json(&["clear", "runtime"])?;
     pair.load.run(found.throughput.rate(), Duration::from_secs(1))?;
     let clocks = forward::clocks(&pair.router)?;
@@ -33,6 +37,7 @@ pub fn run() -> Result<Option<Measured>> {
     for (name, value) in [
         ("clocks in all", clocks.all),
         ("Mpps of a flood", found.flood.rate() / 1e6),
+        ("lost at 1 Mpps", lost as f64),
         ("us average at half", found.half.latency.average),
         ("us p99 at half", found.half.latency.p99),
     ] {

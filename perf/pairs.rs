@@ -233,6 +233,7 @@ impl Outside {
             ensure!(start.elapsed() < Duration::from_secs(20), "nothing comes back to dpdk-testpmd");
             std::thread::sleep(Duration::from_millis(50));
         }
+        machine::favour_workers(load.pid())?;
         Ok(Outside { load, router })
     }
 

@@ -57,12 +57,15 @@ pub fn search(load: &mut Load, how: &Search) -> Result<Found> {
         rate = f64::midpoint(passed, failed);
     }
     let load_is_the_limit = failed >= flood.offered();
+    // What passes for a moment need not for longer: down from there, faster and faster.
+    let mut step = how.resolution;
     let throughput = loop {
-        ensure!(passed > failed / 100.0, "packets are lost at any rate");
+        ensure!(passed > ceiling / 100.0, "packets are lost at any rate");
         match passes(load, passed, how.confirmation, how.tries)? {
             Some(outcome) => break outcome,
-            None => passed *= 1.0 - 2.0 * how.resolution,
+            None => step = (step * 2.0).min(0.5),
         }
+        passed *= 1.0 - step;
     };
     let half = load.run(passed / 2.0, how.confirmation)?;
     Ok(Found { flood, throughput, half, load_is_the_limit })

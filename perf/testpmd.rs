@@ -55,6 +55,11 @@ impl Testpmd {
         self.type_line("start")
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has counted.
     pub fn counts(&mut self) -> Result<Counts> {
         let before = self.numbers("RX-packets:")?.len();
