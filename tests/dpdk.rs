@@ -219,7 +219,8 @@ fn what_no_one_can_open_is_refused_with_the_reason_and_the_rest_works() {
 fn huge_pages_are_used_where_they_are() {
     let lab = Lab::new();
     let free = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").unwrap_or_default();
-    let promised = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages").unwrap_or_default();
+    let promised =
+        std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages").unwrap_or_default();
     let number = |text: &str| text.trim().parse::<u64>().unwrap_or(0);
     let free = number(&free).saturating_sub(number(&promised));
     let mut router = lab.start(
