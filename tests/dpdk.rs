@@ -1,5 +1,6 @@
 //! DPDK's drivers under the daemon, which starts DPDK once: a router each test, with devices that need no card.
 #![cfg(feature = "dpdk")]
+#![allow(clippy::panic, reason = "a test fails by panicking")]
 
 use harness::{Host, Iperf, Lab, Router, SIGTERM, UdpStream, eventually, frames};
 use std::path::Path;
