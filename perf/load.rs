@@ -156,17 +156,15 @@ impl Load {
             ensure!(start.elapsed() < time * 4 + PATIENCE, "only {} packets were made", sent());
             std::thread::sleep(Duration::from_millis(1));
         }
-        let took = start.elapsed().as_secs_f64();
+        let asked = start.elapsed().as_secs_f64();
         // The generator is gone when this returns, and its counts stay.
         self.engine.detach(GENERATOR);
         let sent = sent();
         self.wait_for_the_last(sent)?;
-        self.on_trial(move |trial| Outcome {
-            sent,
-            received: trial.packets,
-            wrong: trial.wrong,
-            took,
-            latency: trial.times.summary(),
+        self.on_trial(move |trial| {
+            let between = Duration::from_nanos(trial.last - trial.first).as_secs_f64();
+            let took = if between > 0.0 { between } else { asked };
+            Outcome { sent, received: trial.packets, wrong: trial.wrong, took, latency: trial.times.summary() }
         })
     }
 

@@ -35,6 +35,9 @@ pub struct Trial {
     pub wrong: u64,
     /// How long they took.
     pub times: Histogram,
+    /// When the first and the last came, by the worker's own clock: who asks may be late.
+    pub first: u64,
+    pub last: u64,
 }
 
 /// Where the IPv4 header lies, its time to live, and the checksum of UDP.
@@ -98,6 +101,8 @@ impl Node for Probe {
         }
         match stamped(packet.data()) {
             Some((number, sent)) if number == trial.number => {
+                trial.first = if trial.packets == 0 { self.now } else { trial.first };
+                trial.last = self.now;
                 trial.packets += 1;
                 trial.wrong += u64::from(packet.total_len() != trial.len || !forwarded(packet.data()));
                 trial.times.add(self.now.saturating_sub(sent));
