@@ -40,11 +40,11 @@ pub(super) unsafe extern "C" fn write(level: u32, text: *const c_char, len: usiz
     let text = String::from_utf8_lossy(unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len) });
     let mut log = lock(&LOG);
     for piece in text.split_inclusive('\n') {
-        log.line.push_str(piece.trim_end());
+        log.line.push_str(piece.trim_end_matches('\n'));
         if !piece.ends_with('\n') {
             continue;
         }
-        let line = take(&mut log.line);
+        let line = take(&mut log.line).trim_end().to_owned();
         match &mut log.kept {
             _ if line.is_empty() => {}
             Some(kept) => kept.push((level, line)),
