@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_bucket_ends_where_the_next_begins() {
-        for value in (0..5000).chain((13..41).map(|power| 1 << power)) {
+        for value in (0..5000).chain((13..40).map(|power| 1 << power)) {
             let at = bucket(value);
             assert!(upper_end(at) >= value, "{value}");
             assert_eq!(bucket(upper_end(at)), at, "{value}");
@@ -117,7 +117,9 @@ mod tests {
         let mut histogram = Histogram::default();
         (1..=1000).for_each(|microseconds| histogram.add(microseconds * 1000));
         let figures = histogram.summary();
-        assert_eq!((figures.min, figures.average, figures.max), (1.0, 500.5, 1000.0));
+        for (figure, expected) in [(figures.min, 1.0), (figures.average, 500.5), (figures.max, 1000.0)] {
+            assert!((figure - expected).abs() < 1e-6, "{figure} for {expected}");
+        }
         for (figure, expected) in [(figures.p99, 990.0), (figures.p999, 999.0)] {
             assert!((expected..expected * 1.04).contains(&figure), "{figure} for {expected}");
         }
