@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const SPAN: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 3;
 const SPANS: usize = 3;
+/// Huge pages that one of the two needs.
+const HUGE_PAGES: u32 = 128;
 /// DPDK's forwarder, and the word that it waits with for a command.
 const TESTPMD: &str = "dpdk-testpmd";
 const PROMPT: &str = "testpmd>";
@@ -119,6 +121,22 @@ fn by_node(daemon: &Daemon) -> Result<BTreeMap<String, f64>> {
     Ok(rows.iter().filter_map(figure).filter(|(_, clocks)| *clocks > 0.0).collect())
 }
 
+/// Whether there are huge pages for either. Those of a program that has just ended come back a little later.
+fn huge_pages() -> bool {
+    let pages = |what: &str| {
+        let number = std::fs::read_to_string(format!("/sys/kernel/mm/hugepages/hugepages-2048kB/{what}_hugepages"));
+        number.ok().and_then(|number| number.trim().parse::<u32>().ok()).unwrap_or(0)
+    };
+    let begin = Instant::now();
+    while pages("nr") >= HUGE_PAGES && begin.elapsed() < Duration::from_secs(5) {
+        if pages("free").saturating_sub(pages("resv")) >= HUGE_PAGES {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    false
+}
+
 /// DPDK's forwarder at work; ended when dropped.
 struct Testpmd {
     child: Child,
@@ -129,9 +147,7 @@ struct Testpmd {
 impl Testpmd {
     fn start(cpu: usize, other: usize) -> Result<Testpmd> {
         // The same memory that the router gets.
-        let free = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-        let free: u32 = free.ok().and_then(|n| n.trim().parse().ok()).unwrap_or(0);
-        let memory: &[&str] = if free >= 64 { &["--in-memory"] } else { &["--no-huge", "--no-shconf"] };
+        let memory: &[&str] = if huge_pages() { &["--in-memory"] } else { &["--no-huge", "--no-shconf"] };
         // What it prints is to come at once, and not when a buffer is full.
         let mut child = Command::new("stdbuf")
             .args(["-oL", TESTPMD, "-l", &format!("{other},{cpu}"), &format!("--main-lcore={other}"), "-m", "128"])

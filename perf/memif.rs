@@ -10,6 +10,11 @@ use std::time::Duration;
 /// What should pass without a loss in any case, packets a second, and for how long.
 const STEADY: f64 = 1e6;
 const STEADY_TIME: Duration = Duration::from_secs(10);
+/// Slots of the rings, the most that there are: a processor that its host gives to somebody else for a moment shall not lose packets.
+const RING: u32 = 16_384;
+/// Short trials, several at a rate: what a neighbour of the machine spoils, another one shows.
+const SEARCH: Search =
+    Search { trial: Duration::from_millis(500), confirmation: Duration::from_secs(2), resolution: 0.05, tries: 4 };
 /// Trials of it, as a neighbour of the machine may spoil one.
 const TRIES: usize = 3;
 
@@ -21,8 +26,8 @@ pub fn run() -> Result<Option<Measured>> {
     if cpu == load_cpu {
         return Ok(None);
     }
-    let mut pair = Pair::start(Driver::Memif, 64)?;
-    let found = rfc2544::search(&mut pair.load, &Search::default())?;
+    let mut pair = Pair::with_rings(Driver::Memif, 64, RING)?;
+    let found = rfc2544::search(&mut pair.load, &SEARCH)?;
     let mut lost = u64::MAX;
     for _ in 0..TRIES {
         if lost > 0 {

@@ -20,9 +20,10 @@ pub const ROWS: &[Row] = &[
     Row::new("nat44-1m", CLOCKS, nat44::large).target(140.0).paced(),
     Row::new("nat44-new-sessions", "sessions/s", nat44::new_sessions).target(2e6).more().paced(),
     Row::new("nat44-session-bytes", "bytes", nat44::session_bytes).target(160.0),
+    // Before loads in this process, which keep huge pages until it ends.
+    Row::new("dpdk-null-io", "clocks above testpmd", dpdk::null_io).target(25.0).noise(3.0).needs("dpdk-testpmd"),
     Row::new("memif-to-memif", "Mpps without loss", memif::run).target(5.0).more().paced().needs("a second processor"),
     Row::new("af-xdp-veth", "times af-packet", af_xdp::run).target(1.5).more().needs("a second processor"),
-    Row::new("dpdk-null-io", "clocks above testpmd", dpdk::null_io).target(25.0).noise(3.0).needs("dpdk-testpmd"),
     Row::new("idle-cpu-percent", "% of a core", idle::cpu_percent).target(1.0).noise(0.5),
     Row::new("instructions-per-packet", "instructions", valgrind::instructions).needs("valgrind"),
     Row::new("icache-misses-1", "misses/packet", || valgrind::misses(1)).noise(0.5).needs("valgrind"),
