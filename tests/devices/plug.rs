@@ -183,6 +183,9 @@ fn a_key_of_the_driver_is_set() {
         {"driver": "af-xdp", "device": "dmz", "ring-size": 512, "busy-poll": true, "addresses": ["10.5.0.1/24"]}
     );
     assert_eq!(plain(&config["interfaces"]["dmz"]), plain(&wanted));
+    // The host goes before the router, and with it the device and what stands in its rings.
+    net.router.run("route remove 10.6.0.0/16");
+    net.router.run("interface remove dmz");
     net.router.rebase();
 }
 
