@@ -2,8 +2,8 @@
 #![cfg(feature = "dpdk")]
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 
+use harness::capture_file::{capture, frames_of};
 use harness::{Host, Iperf, Lab, Router, SIGTERM, UdpStream, eventually, frames};
-use std::path::Path;
 
 /// Ordinary pages, so that any number of these tests run at a time.
 const DPDK: &str = "dpdk: {huge-pages: off, memory: 64MiB}\n";
@@ -50,31 +50,6 @@ fn stat(router: &Router, interface: &str, name: &str) -> u64 {
     let stats = row["details"]["statistics"].as_array().cloned().unwrap_or_default();
     let found = stats.iter().find(|stat| stat["name"] == name);
     found.and_then(|stat| stat["count"].as_u64()).unwrap_or_else(|| panic!("no {name} in {shown}"))
-}
-
-/// A capture file with nanosecond time stamps.
-fn capture(frames: &[Vec<u8>]) -> Vec<u8> {
-    let word = |number: usize| (number as u32).to_le_bytes();
-    let mut file = [[0x4d, 0x3c, 0xb2, 0xa1], [2, 0, 4, 0], [0; 4], [0; 4], word(65535), word(1)].concat();
-    for frame in frames {
-        file.extend([word(1), word(1), word(frame.len()), word(frame.len())].concat());
-        file.extend(frame);
-    }
-    file
-}
-
-/// The frames of a capture file.
-fn captured(path: &Path) -> Vec<Vec<u8>> {
-    let file = std::fs::read(path).unwrap_or_default();
-    let mut rest = file.get(24..).unwrap_or_default();
-    let mut frames = Vec::new();
-    while let Some(length) = rest.get(8..12) {
-        let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
-        let Some(frame) = rest.get(16..16 + length) else { break };
-        frames.push(frame.to_vec());
-        rest = &rest[16 + length..];
-    }
-    frames
 }
 
 #[test]
@@ -172,7 +147,7 @@ interfaces:
     assert_eq!(stat(&router, "in", "rx_good_packets"), 1000);
     assert_eq!(stat(&router, "out", "tx_good_packets"), 1000);
     router.end(SIGTERM).code(0);
-    assert!(captured(&output) == sent, "the file that was written differs from the one that was read");
+    assert!(frames_of(&output) == sent, "the file that was written differs from the one that was read");
 }
 
 #[test]

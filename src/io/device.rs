@@ -85,13 +85,21 @@ pub trait Device: Send {
     fn set_mac(&mut self, mac: [u8; 6]) -> io::Result<()>;
 
     /// The IP packet sizes in bytes that [`set_mtu`](Device::set_mtu) takes.
-    fn mtu_range(&self) -> RangeInclusive<u32>;
+    ///
+    /// Without a kernel or card behind it, a device takes any.
+    fn mtu_range(&self) -> RangeInclusive<u32> {
+        ANY_MTU
+    }
 
     /// Sets the largest IP packet that is sent, in bytes; on the kernel's end of the device, too, where there is one.
     ///
     /// # Errors
     /// When the device doesn't take this size or is gone.
-    fn set_mtu(&mut self, mtu: u32) -> io::Result<()>;
+    ///
+    /// Without a kernel or card behind it, there is nothing to set.
+    fn set_mtu(&mut self, _mtu: u32) -> io::Result<()> {
+        Ok(())
+    }
 
     /// What it counted since it was opened, summed over its queues; same names in the same order at every call.
     fn stats(&self) -> Vec<(&'static str, u64)>;

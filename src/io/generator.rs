@@ -13,14 +13,13 @@ mod source;
 mod table;
 
 use crate::counts::Board;
-use crate::device::{ANY_MTU, Device as DeviceTrait, Info, Link, OpenError, QueuePair, derived_mac};
+use crate::device::{Device as DeviceTrait, Info, Link, OpenError, QueuePair, derived_mac};
 use crate::pcap;
 use crate::spec::{Frames, Generator, Rate};
 use sink::Sink;
 use source::Source;
 use std::cell::Cell;
 use std::io;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -131,14 +130,6 @@ impl DeviceTrait for Device {
 
     fn set_mac(&mut self, mac: [u8; 6]) -> io::Result<()> {
         self.mac.store(mac_number(mac), Relaxed);
-        Ok(())
-    }
-
-    fn mtu_range(&self) -> RangeInclusive<u32> {
-        ANY_MTU
-    }
-
-    fn set_mtu(&mut self, _mtu: u32) -> io::Result<()> {
         Ok(())
     }
 

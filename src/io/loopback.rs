@@ -1,10 +1,9 @@
 //! `loopback`: an interface without a wire. Its link is always up; what is sent to it counts as sent and ends there, and
 //! nothing is ever received from it (RFC 1122 section 3.2.1.3(g) has loopback traffic stay in the host).
 
-use crate::device::{ANY_MTU, Device, Info, Link, QueuePair, derived_mac};
+use crate::device::{Device, Info, Link, QueuePair, derived_mac};
 use millrace_engine::device::{TxBurst, TxQueue};
 use std::io;
-use std::ops::RangeInclusive;
 
 pub(crate) struct Loopback {
     mac: [u8; 6],
@@ -39,14 +38,6 @@ impl Device for Loopback {
 
     fn set_mac(&mut self, mac: [u8; 6]) -> io::Result<()> {
         self.mac = mac;
-        Ok(())
-    }
-
-    fn mtu_range(&self) -> RangeInclusive<u32> {
-        ANY_MTU
-    }
-
-    fn set_mtu(&mut self, _mtu: u32) -> io::Result<()> {
         Ok(())
     }
 

@@ -37,7 +37,6 @@ use client::Connector;
 use link::Interface;
 use server::Membership;
 use std::io;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// What a queue pair counts, and the thread that talks to the peer.
@@ -146,14 +145,6 @@ impl Device for Memif {
 
     fn set_mac(&mut self, mac: [u8; 6]) -> io::Result<()> {
         self.mac = mac;
-        Ok(())
-    }
-
-    fn mtu_range(&self) -> RangeInclusive<u32> {
-        crate::device::ANY_MTU
-    }
-
-    fn set_mtu(&mut self, _mtu: u32) -> io::Result<()> {
         Ok(())
     }
 

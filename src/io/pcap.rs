@@ -10,7 +10,7 @@ mod player;
 mod writer;
 
 use crate::counts::Board;
-use crate::device::{ANY_MTU, Device, Info, Link, OpenError, QueuePair, derived_mac};
+use crate::device::{Device, Info, Link, OpenError, QueuePair, derived_mac};
 use crate::pace::Pacer;
 use crate::spec::{Rate, Repeat};
 pub use format::{FileError, Frames};
@@ -18,7 +18,6 @@ use player::PlayQueue;
 pub(crate) use player::Player;
 use std::fs::File;
 use std::io;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 pub use writer::Writer;
@@ -101,14 +100,6 @@ impl Device for Pcap {
 
     fn set_mac(&mut self, mac: [u8; 6]) -> io::Result<()> {
         self.mac = mac;
-        Ok(())
-    }
-
-    fn mtu_range(&self) -> RangeInclusive<u32> {
-        ANY_MTU
-    }
-
-    fn set_mtu(&mut self, _mtu: u32) -> io::Result<()> {
         Ok(())
     }
 

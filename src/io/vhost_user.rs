@@ -24,7 +24,7 @@ mod vrings;
 
 use crate::Context;
 use crate::counts::Board;
-use crate::device::{ANY_MTU, Device, Info, Link, OpenError, QueuePair, derived_mac};
+use crate::device::{Device, Info, Link, OpenError, QueuePair, derived_mac};
 use crate::spec::{self, Role};
 use control::{Control, Place, Running};
 use features::Features;
@@ -33,7 +33,6 @@ use send::Sender;
 use shared::{PAIRS, Shared};
 use socket::Listener;
 use std::io;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -136,15 +135,6 @@ impl Device for VhostUser {
 
     fn set_mac(&mut self, mac: [u8; 6]) -> io::Result<()> {
         self.mac = mac;
-        Ok(())
-    }
-
-    fn mtu_range(&self) -> RangeInclusive<u32> {
-        ANY_MTU
-    }
-
-    fn set_mtu(&mut self, _mtu: u32) -> io::Result<()> {
-        // The guest's own MTU is the guest's affair.
         Ok(())
     }
 

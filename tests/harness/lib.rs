@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // as in any test: a failed expectation is the result
 
 pub mod account;
+pub mod capture_file;
 mod dual;
 pub mod frames;
 pub mod frames6;
