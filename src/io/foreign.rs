@@ -66,7 +66,7 @@ impl Guard {
         });
         slot.lost.store(false, Ordering::Relaxed);
         slot.tell.store(tell, Ordering::Relaxed);
-        slot.base.store(base.as_ptr() as usize, Ordering::Relaxed);
+        slot.base.store(base.as_ptr() as usize, Ordering::Release);
         slot.len.store(len, Ordering::Release);
         Guard(slot)
     }
@@ -120,8 +120,9 @@ extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, cont
 fn replace(address: usize) -> bool {
     for slot in slots() {
         let len = slot.len.load(Ordering::Acquire);
-        let base = slot.base.load(Ordering::Relaxed);
-        if len == 0 || !(base..base + len).contains(&address) {
+        let base = slot.base.load(Ordering::Acquire);
+        // Another thread may be giving the slot to another range: then the two don't belong together.
+        if len == 0 || slot.len.load(Ordering::Relaxed) != len || !(base..base + len).contains(&address) {
             continue;
         }
         let from = (address & !(PIECE - 1)).max(base);
