@@ -17,3 +17,9 @@ pub const LINK_LOCAL: u32 = 64;
 pub const REASSEMBLED: u32 = 128;
 /// From an inside host to an external address: its destination is translated after its source.
 pub const HAIRPIN: u32 = 32;
+/// How many tunnels it has been put into here, from 0 to 3, in two bits: a tunnel that leads through itself ends there.
+pub const TUNNELS: u32 = 256 | 512;
+/// One tunnel, of [`TUNNELS`].
+pub const ONE_TUNNEL: u32 = 256;
+/// A copy that a mirror made: no mirror copies it again.
+pub const MIRRORED: u32 = 1024;

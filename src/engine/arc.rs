@@ -81,6 +81,11 @@ impl<'a> ArcView<'a> {
 }
 
 impl SolvedArc {
+    /// Whether it starts in a node: by its own words, or by those of `others`.
+    pub fn starts(&self, node: NodeName, others: &[(ArcName, NodeName)]) -> bool {
+        self.point.starts.contains(&node) || others.contains(&(self.point.name, node))
+    }
+
     /// A bit for each feature that is on for an interface.
     pub fn on(&self, interface: u32) -> u32 {
         self.masks[interface as usize % MAX_INTERFACES].load(Ordering::Relaxed)

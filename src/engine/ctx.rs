@@ -6,6 +6,7 @@ use crate::epoch::Guard;
 use crate::node::{Counters, Edges, Node, SLOT_CHOSEN, SLOT_CONSUME, SLOT_DROP, SLOT_HOLD, Token};
 use crate::packet::Packet;
 use crate::pool::{Buffer, Cache, Handoff};
+use crate::states::States;
 use crate::trace::Tracer;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,6 +17,7 @@ pub(crate) struct Env<'w> {
     /// Packets that the node sends besides those of its frame: (slot, buffer).
     pub extra: &'w mut Vec<(u8, u32)>,
     pub interfaces: &'w InterfaceTable,
+    pub states: &'w States,
     pub ledger: &'w Ledger,
     pub tracer: &'w mut Tracer,
     pub counters: &'w NodeCounters,
@@ -200,6 +202,18 @@ impl<'w, N: Node> Ctx<'w, N> {
     #[inline(always)]
     pub fn interface(&self, interface: u32) -> &'w InterfaceCounters {
         self.env.interfaces.get(interface)
+    }
+
+    /// Whether an interface is switched on.
+    #[inline(always)]
+    pub fn is_up(&self, interface: u32) -> bool {
+        self.env.states.is_up(interface)
+    }
+
+    /// The interface that carries an interface's packets: itself, or the parent of a sub-interface.
+    #[inline(always)]
+    pub fn hardware(&self, interface: u32) -> u32 {
+        self.env.states.hardware(interface)
     }
 
     /// Says for `show trace` what the node saw and decided, when this packet is traced.

@@ -15,7 +15,6 @@ use crate::waker::Waker;
 use crate::worker::{Mode, Worker};
 use crate::{ArcName, Feature, panic};
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -153,12 +152,12 @@ impl Engine {
 
     /// Switches an interface on or off; packets of one that is off are dropped and counted.
     pub fn set_up(&self, interface: u32, up: bool) {
-        self.shared.up[interface as usize % MAX_INTERFACES].store(up, Ordering::Relaxed);
+        self.shared.states.set_up(interface, up);
     }
 
     /// Says whose queues carry an interface's packets: its own, or those of the parent of a sub-interface.
     pub fn set_hardware(&self, interface: u32, hardware: u32) {
-        self.shared.hardware[interface as usize % MAX_INTERFACES].store(hardware, Ordering::Relaxed);
+        self.shared.states.set_hardware(interface, hardware);
     }
 
     /// Switches a feature on an interface. False when there is no such feature on that arc.

@@ -1,6 +1,6 @@
 //! The graph: which nodes there are, solved once at start into tables of indices.
 
-use crate::arc::{ArcPoint, Feature, SolvedArc, solve};
+use crate::arc::{ArcName, ArcPoint, Feature, SolvedArc, solve};
 use crate::builtin::{Builtin, ERROR_DROP, WORKER_HANDOFF};
 use crate::dispatch::{Instance, Run};
 use crate::node::{Counters, Edges, Node, NodeName, SLOT_CHOSEN, SLOT_FIRST};
@@ -32,6 +32,7 @@ pub struct Graph {
     pub(crate) arcs: Vec<ArcPoint>,
     pub(crate) features: Vec<Feature>,
     pub(crate) input: Option<NodeName>,
+    pub(crate) starts: Vec<(ArcName, NodeName)>,
 }
 
 /// What is wrong with a graph; every fault, not the first.
@@ -68,6 +69,12 @@ impl Graph {
     /// Adds a feature to an arc; its node is added by [`Graph::node`].
     pub fn feature(&mut self, feature: Feature) -> &mut Graph {
         self.features.push(feature);
+        self
+    }
+
+    /// Has a further node start an arc, besides those that the arc names itself.
+    pub fn start(&mut self, arc: ArcName, node: NodeName) -> &mut Graph {
+        self.starts.push((arc, node));
         self
     }
 
@@ -169,7 +176,7 @@ pub(crate) fn solve_graph(mut graph: Graph) -> Result<Solved, GraphError> {
         let mine = arcs
             .iter()
             .enumerate()
-            .filter(|(_, a)| a.point.starts.contains(&node.name) || a.features.contains(&node.name));
+            .filter(|(_, a)| a.starts(node.name, &graph.starts) || a.features.contains(&node.name));
         let mine: Vec<_> = mine.collect();
         if mine.len() > 1 {
             errors.push(format!("node {}: on more than one arc", node.name));
@@ -195,6 +202,11 @@ pub(crate) fn solve_graph(mut graph: Graph) -> Result<Solved, GraphError> {
     for arc in &arcs {
         for start in arc.point.starts.iter().filter(|s| !wanted.contains_key(s)) {
             errors.push(format!("arc {}: no node {start}", arc.point.name.as_str()));
+        }
+    }
+    for (arc, node) in &graph.starts {
+        if !arcs.iter().any(|a| a.point.name == *arc) || !wanted.contains_key(node) {
+            errors.push(format!("arc {}: can't start in {node}: no such arc, or no such node", arc.as_str()));
         }
     }
     if wanted.len() > 256 {

@@ -34,6 +34,7 @@ mod rows;
 mod run;
 mod schedule;
 mod shared;
+mod states;
 pub mod testing;
 pub mod trace;
 mod waker;

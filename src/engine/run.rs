@@ -53,6 +53,7 @@ impl Worker {
             cache: &mut self.cache,
             extra: &mut self.extra,
             interfaces: &me.interfaces,
+            states: &self.shared.states,
             ledger: &me.ledger,
             tracer: &mut self.tracer,
             counters: &me.nodes[at],
@@ -85,6 +86,7 @@ impl Worker {
             cache: &mut self.cache,
             extra: &mut self.extra,
             interfaces: &me.interfaces,
+            states: &self.shared.states,
             ledger: &me.ledger,
             tracer: &mut self.tracer,
             counters: &me.nodes[at],
@@ -204,13 +206,13 @@ impl Worker {
 
     fn send_run(&mut self, interface: u32, indices: &[u32], bytes: u64) {
         let shared = self.shared;
-        let hardware = shared.hardware[interface as usize % MAX_INTERFACES].load(Ordering::Relaxed);
-        let up = |i: u32| shared.up[i as usize % MAX_INTERFACES].load(Ordering::Relaxed);
+        let states = &shared.states;
+        let hardware = states.hardware(interface);
         let all = indices.len();
         let pool = self.cache.pool();
         let queue = &mut self.tx[hardware as usize % MAX_INTERFACES];
         let (mut kept, mut lost, mut lost_bytes) = (0, 0, 0);
-        let (done, cause) = if !up(interface) || !up(hardware) {
+        let (done, cause) = if !states.is_up(interface) || !states.is_up(hardware) {
             (0, tx::DOWN)
         } else if let Some(queue) = queue {
             // SAFETY: the packets are the frame's; those that are not kept are freed below.

@@ -1,18 +1,19 @@
 //! What workers and control share: counters, rings, switches. Nothing here locks on the packet path.
 
 use crate::builtin::{DEVICE_INPUT, ERROR_DROP, INTERFACE_TX};
-use crate::counters::{Counter, InterfaceTable, MAX_INTERFACES, NodeCounters};
+use crate::counters::{Counter, InterfaceTable, NodeCounters};
 use crate::ctx::Ledger;
 use crate::frame::Frame;
 use crate::graph::{NOWHERE, Solved};
 use crate::pool::{Buffer, Pool};
+use crate::states::States;
 use crate::trace::TraceStore;
 use crate::waker::Waker;
 use crate::worker::Worker;
 use crossbeam::queue::{ArrayQueue, SegQueue};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicBool;
 
 /// Packets that may wait for the control plane.
 const PUNT_QUEUE: usize = 1024;
@@ -35,10 +36,8 @@ pub(crate) struct Shared {
     pub pool: &'static Pool,
     pub graph: Solved,
     pub workers: Vec<WorkerShared>,
-    /// Administrative state, by interface.
-    pub up: Box<[AtomicBool]>,
-    /// The interface whose queues carry an interface's packets: itself, or the parent of a sub-interface.
-    pub hardware: Box<[AtomicU32]>,
+    /// What interfaces are besides their queues.
+    pub states: States,
     pub punts: ArrayQueue<Buffer>,
     pub lost: SegQueue<QueueLost>,
     pub control: Waker,
@@ -82,8 +81,7 @@ impl Shared {
         Ok(Shared {
             pool,
             workers: (0..workers).map(|_| one()).collect::<io::Result<_>>()?,
-            up: (0..MAX_INTERFACES).map(|_| AtomicBool::new(false)).collect(),
-            hardware: (0..MAX_INTERFACES as u32).map(AtomicU32::new).collect(),
+            states: States::new(false),
             punts: ArrayQueue::new(PUNT_QUEUE),
             lost: SegQueue::new(),
             control,

@@ -14,6 +14,7 @@ use crate::epoch::{self, Participant};
 use crate::memory::HugePages;
 use crate::node::{Counters, Edges, Node, NodeName, SLOT_CHOSEN, SLOT_CONSUME, SLOT_FIRST};
 use crate::pool::{Buffer, Cache, Meta, Pool};
+use crate::states::States;
 use crate::trace::{TraceStore, Tracer};
 use std::sync::Arc;
 
@@ -65,6 +66,7 @@ pub struct Bench<N: Node> {
     /// The counters as of the last run.
     counted: Vec<u64>,
     interfaces: InterfaceTable,
+    states: States,
     ledger: Ledger,
     participant: Participant,
     tracer: Tracer,
@@ -93,6 +95,7 @@ impl<N: Node> Bench<N> {
             counters: NodeCounters::new(N::Count::REASONS.len()),
             counted: Vec::new(),
             interfaces: InterfaceTable::new(),
+            states: States::new(true),
             ledger: Ledger::default(),
             participant: epoch::domain().register(),
             tracer: Tracer::new(0, 1, traces.clone()),
@@ -115,6 +118,16 @@ impl<N: Node> Bench<N> {
             solved.switch(feature, *interface, true);
         }
         self.arc = Some((Arc::new(solved), SLOT_FIRST + N::Next::TARGETS.len() as u8));
+    }
+
+    /// Switches an interface on or off; all are on.
+    pub fn set_up(&mut self, interface: u32, up: bool) {
+        self.states.set_up(interface, up);
+    }
+
+    /// Makes an interface one that another's queues carry the packets of.
+    pub fn set_hardware(&mut self, interface: u32, hardware: u32) {
+        self.states.set_hardware(interface, hardware);
     }
 
     /// What an interface counted.
@@ -197,6 +210,7 @@ impl<N: Node> Bench<N> {
             cache: &mut self.cache,
             extra: &mut self.extra,
             interfaces: &self.interfaces,
+            states: &self.states,
             ledger: &self.ledger,
             tracer: &mut self.tracer,
             counters: &self.counters,

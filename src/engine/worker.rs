@@ -195,7 +195,7 @@ impl Worker {
         seen.rx_packets.add(n as u64);
         seen.rx_bytes.add(bytes);
         me.ledger.received.add(n as u64);
-        if shared.up[interface as usize % MAX_INTERFACES].load(Ordering::Relaxed) {
+        if shared.states.is_up(interface) {
             self.start_frame(interface, frame);
         } else {
             counters.lost(input::DOWN, n as u64);

@@ -2,7 +2,6 @@
 //! loop, but time passes when the test says so and everything happens in the same order each time.
 
 use crate::arc::ArcName;
-use crate::counters::MAX_INTERFACES;
 use crate::device::{RxBurst, RxQueue, TxBurst, TxQueue, Wake};
 use crate::graph::{Graph, solve_graph};
 use crate::memory::HugePages;
@@ -15,7 +14,6 @@ use crate::waker::Waker;
 use crate::worker::{Mode, Worker};
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Buffers that there are.
@@ -109,7 +107,7 @@ impl Testbed {
             now: 0,
         };
         for interface in interfaces {
-            shared.up[*interface as usize % MAX_INTERFACES].store(true, Ordering::Relaxed);
+            shared.states.set_up(*interface, true);
             for (id, worker) in bed.workers.iter_mut().enumerate() {
                 let waiting = Waiting::default();
                 let tx = TxWire { worker: id, sent: bed.sent.clone() };
