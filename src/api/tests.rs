@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json, to_value};
 
 use crate::v1::{
-    Buffers, ErrorCount, Interface, InterfaceDetails, Nat44Session, Nat44Summary, Neighbor, NextHop, NodeRuntime,
-    Route, Version, Worker,
+    Bridge, Buffers, ErrorCount, Interface, InterfaceDetails, MacEntry, Nat44Session, Nat44Summary, Neighbor, NextHop,
+    NodeRuntime, Route, Version, Worker,
 };
 
 fn keys(message: impl Serialize) -> Vec<String> {
@@ -34,6 +34,8 @@ fn listings_have_their_published_keys() {
              packets bytes",
         ),
         (keys(Nat44Summary::default()), "sessions max_sessions by_protocol by_state ports_used"),
+        (keys(MacEntry::default()), "bridge mac interface age static"),
+        (keys(Bridge::default()), "bridge mac_age stations ports"),
         (keys(Buffers::default()), "total free in_use"),
         (keys(Version::default()), "version commit cpu_variant"),
     ];
