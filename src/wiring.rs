@@ -4,12 +4,16 @@ use millrace_engine::{Graph, Waker};
 use millrace_graph_nodes::capture::{self, Captures};
 use millrace_graph_nodes::cross_connect::{self, CrossConnects};
 use millrace_graph_nodes::forwarding::Forwarding;
+use millrace_graph_nodes::l2::{self, Bridging};
 use millrace_graph_nodes::mss_clamp;
 use millrace_graph_nodes::nat44::{self, Nat44};
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
 use millrace_graph_nodes::policy_routes::{self, PolicyRoutes};
 use millrace_graph_nodes::urpf;
 use std::io;
+
+/// Stations that all bridges together can know: 32 MiB, of which memory is taken as stations come.
+const STATIONS: usize = 1 << 20;
 
 /// The ends of what nodes and control share, on control's side.
 #[derive(Clone, Debug)]
@@ -22,6 +26,8 @@ pub struct Handles {
     pub captures: Captures,
     /// Where the frames of cross-connected interfaces go.
     pub cross_connects: CrossConnects,
+    /// The ports of bridges, and the stations behind them.
+    pub bridging: Bridging,
     /// The rules of NAT, and what workers keep of it.
     pub nat44: Nat44,
     /// The rules of policy routing.
@@ -39,14 +45,16 @@ pub fn graph(workers: usize, control: &Waker) -> io::Result<(Graph, Handles)> {
         neighbors: NeighborEvents::new(control.clone()),
         captures: Captures::new(control.clone()),
         cross_connects: CrossConnects::new(),
+        bridging: Bridging::new(STATIONS)?,
         nat44: Nat44::new(workers, control.clone())?,
         policy_routes: PolicyRoutes::new(workers),
     };
-    let Handles { forwarding, neighbors, captures, cross_connects, nat44, policy_routes } = &handles;
+    let Handles { forwarding, neighbors, captures, cross_connects, bridging, nat44, policy_routes } = &handles;
     let mut graph = Graph::new();
     millrace_graph_nodes::register(&mut graph, forwarding, neighbors);
     capture::register(&mut graph, captures);
     cross_connect::register(&mut graph, cross_connects);
+    l2::register(&mut graph, bridging);
     urpf::register(&mut graph, forwarding);
     policy_routes::register(&mut graph, forwarding, policy_routes);
     mss_clamp::register(&mut graph, forwarding);

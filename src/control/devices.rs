@@ -99,6 +99,7 @@ impl Router {
         if let Some((parent, _)) = parent {
             self.publish(parent);
         }
+        self.interface_changed();
     }
 
     /// Gives the queues of devices that were opened to the workers: packets flow from here on, through routes and to
@@ -278,6 +279,7 @@ impl Router {
         }
         self.follow_ip6(index);
         self.engine.tables_changed();
+        self.interface_changed();
         self.interfaces.children(index).into_iter().try_for_each(|child| self.refresh(child))
     }
 

@@ -9,10 +9,25 @@ use std::collections::BTreeSet;
 pub struct Features(BTreeSet<(ArcName, NodeName, u32)>);
 
 impl Router {
+    /// What follows from the link, addresses and settings of an interface besides its routes: called whenever they changed.
+    pub(super) fn interface_changed(&mut self) {
+        self.follow_bonds();
+        self.follow_vxlan();
+        self.follow_tunnels();
+        self.follow_bridges();
+    }
+
     /// Lets the features of all interfaces be those of their settings.
     pub(super) fn follow_features(&mut self) {
         // An interface may have the number of one that had another.
         self.follow_cross_connects();
+        self.follow_bonds();
+        self.follow_vxlan();
+        self.follow_tunnels();
+        self.follow_bridges();
+        self.follow_snooping();
+        self.follow_mirrors();
+        self.follow_lldp();
         let mut wanted = BTreeSet::new();
         for interface in self.interfaces.iter() {
             let index = interface.index;

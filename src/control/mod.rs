@@ -13,6 +13,9 @@
 //! | `routes` | the routes of all VRFs, and the forwarding tables made of them |
 //! | `features` `urpf` `mss_clamp` `policy_routes` `cross_connect` | what is decided beside the routes |
 //! | `nat44` | the rules of address translation, the workers' sessions, the log of mappings |
+//! | `bridges` `snooping` | bridges, the stations behind their ports, groups and addresses heard there |
+//! | `vxlan` `tunnels` `bond` | interfaces without a device of their own |
+//! | `mirror` `lldp` | copies of frames, neighbours on links |
 //! | `neighbors` `discovery` | the neighbour table, and what it does |
 //! | `ip6` | IPv6 addresses and what hosts are told: duplicate address detection, router advertisements, multicast groups |
 //! | `probes` `capture` `stats` `events` `log` | what operators look at |
@@ -21,6 +24,8 @@
 mod addresses;
 pub mod api;
 pub mod apply;
+pub mod bond;
+pub mod bridges;
 pub mod capture;
 mod cross_connect;
 mod devices;
@@ -30,7 +35,9 @@ mod features;
 pub mod history;
 pub mod interfaces;
 pub mod ip6;
+pub mod lldp;
 pub mod log;
+pub mod mirror;
 mod mss_clamp;
 pub mod nat44;
 pub mod neighbors;
@@ -39,19 +46,25 @@ pub mod probes;
 pub mod ready;
 pub mod routes;
 pub mod run;
+pub mod snooping;
 mod specs;
 pub mod stats;
 #[cfg(test)]
 mod tests;
 mod time;
+pub mod tunnels;
 mod urpf;
+pub mod vxlan;
 
 use crate::wiring;
+use bond::Bonds;
+use bridges::Bridges;
 use events::{Events, Severity};
 use features::Features;
 use history::History;
 use interfaces::Interfaces;
 use ip6::Ip6;
+use lldp::Lldp;
 use millrace_config::{Config, HugePages, Name, WorkerMode};
 use millrace_engine::epoch::domain;
 use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConfig};
@@ -60,17 +73,21 @@ use millrace_graph_nodes::cross_connect::CrossConnects;
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
 use millrace_io::Context;
+use mirror::Mirrors;
 use nat44::Nat;
 use neighbors::Neighbors;
 use policy_routes::PolicyRoutes;
 use probes::Probes;
 use routes::{RouteError, Routes};
+use snooping::Snooping;
 use stats::Stats;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tunnels::Tunnels;
+use vxlan::Vxlan;
 
 /// How the daemon was started.
 #[derive(Clone, Debug, Default)]
@@ -122,6 +139,20 @@ pub struct Router {
     pub policy_routes: PolicyRoutes,
     /// The translation of addresses.
     pub nat44: Nat,
+    /// The bridges, and what is behind their ports.
+    pub bridges: Bridges,
+    /// Who listens to which groups there, and has which addresses.
+    pub snooping: Snooping,
+    /// The VXLAN interfaces.
+    pub vxlan: Vxlan,
+    /// The GRE and IPIP interfaces.
+    pub tunnels: Tunnels,
+    /// The bonds.
+    pub bonds: Bonds,
+    /// The neighbours on links.
+    pub lldp: Lldp,
+    /// Who gets copies of whose frames.
+    pub mirrors: Mirrors,
     /// What happened.
     pub events: Events,
     /// Rates and marks.
@@ -192,8 +223,15 @@ impl Router {
     pub fn start(config: Config, options: Options, control: Waker, devices: Waker) -> Result<Router, StartError> {
         let engine_config = engine_config(&config);
         let (graph, handles) = wiring::graph(engine_config.workers.len(), &control).map_err(StartError::Memory)?;
-        let wiring::Handles { forwarding, neighbors: neighbor_events, captures, cross_connects, nat44, policy_routes } =
-            handles;
+        let wiring::Handles {
+            forwarding,
+            neighbors: neighbor_events,
+            captures,
+            cross_connects,
+            bridging,
+            nat44,
+            policy_routes,
+        } = handles;
         let engine = Engine::start(graph, &engine_config, control.clone())?;
         let device_context = Context { pool: engine.pool(), changed: devices };
         let huge = engine.pool().region().huge();
@@ -224,6 +262,13 @@ impl Router {
             ip6: Ip6::default(),
             policy_routes: PolicyRoutes::new(policy_routes),
             nat44: Nat::new(nat44),
+            bridges: Bridges::new(bridging),
+            snooping: Snooping::default(),
+            vxlan: Vxlan::default(),
+            tunnels: Tunnels::default(),
+            bonds: Bonds::default(),
+            lldp: Lldp::default(),
+            mirrors: Mirrors::default(),
             events: Events::default(),
             stats,
             probes: Probes::default(),
@@ -256,6 +301,13 @@ impl Router {
         }
         self.collect_captured();
         self.pump_nat44();
+        self.pump_bridges();
+        self.pump_snooping();
+        self.pump_vxlan();
+        self.pump_tunnels();
+        self.pump_bonds();
+        self.pump_lldp();
+        self.pump_mirrors();
     }
 
     /// Does what is due. See [`next_deadline`](Self::next_deadline).
@@ -264,6 +316,13 @@ impl Router {
         self.run_neighbors(now);
         self.run_ip6(now);
         self.run_pending(now);
+        self.run_bridges(now);
+        self.run_snooping(now);
+        self.run_vxlan(now);
+        self.run_tunnels(now);
+        self.run_bonds(now);
+        self.run_lldp(now);
+        self.run_mirrors(now);
         if self.routes.has_work() {
             self.routes.work();
             self.engine.tables_changed();
@@ -277,7 +336,11 @@ impl Router {
             return Some(Instant::now());
         }
         let confirm = self.history.pending.map(|pending| pending.deadline);
-        [self.neighbors.next(), self.next_ip6(), confirm].into_iter().flatten().min()
+        let neighbours = [self.neighbors.next(), self.next_ip6(), confirm];
+        let links =
+            [self.next_bridges(), self.next_snooping(), self.next_bonds(), self.next_lldp(), self.next_mirrors()];
+        let tunnels = [self.next_vxlan(), self.next_tunnels()];
+        neighbours.into_iter().chain(links).chain(tunnels).flatten().min()
     }
 
     /// Has the loop do what changes of routes left to be done, see [`Routes::work`].
@@ -304,6 +367,13 @@ impl Router {
         }
         self.flush_capture();
         self.second_nat44();
+        self.second_bridges();
+        self.second_snooping();
+        self.second_vxlan();
+        self.second_tunnels();
+        self.second_bonds();
+        self.second_lldp();
+        self.second_mirrors();
         self.check_devices(Instant::now());
     }
 

@@ -1,0 +1,27 @@
+//! Bonds as control has them.
+
+use super::Router;
+use std::time::Instant;
+
+/// All of it.
+#[derive(Debug, Default)]
+pub struct Bonds {}
+
+impl Router {
+    /// Lets the packet path have what the configuration and the interfaces say now.
+    pub(super) fn follow_bonds(&mut self) {}
+
+    /// Takes in what the packet path has to say.
+    pub(super) fn pump_bonds(&mut self) {}
+
+    /// Does what is due.
+    pub(super) fn run_bonds(&mut self, _now: Instant) {}
+
+    /// When something is due next.
+    pub(super) fn next_bonds(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What is done once a second.
+    pub(super) fn second_bonds(&mut self) {}
+}

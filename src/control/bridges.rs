@@ -1,0 +1,38 @@
+//! Bridges as control has them: domains, ports and stations of the packet path.
+
+use super::Router;
+use millrace_graph_nodes::l2::Bridging;
+use std::time::Instant;
+
+/// All of it.
+#[derive(Debug)]
+pub struct Bridges {
+    /// What the packet path reads.
+    bridging: Bridging,
+}
+
+impl Bridges {
+    /// No bridges yet.
+    pub fn new(bridging: Bridging) -> Bridges {
+        Bridges { bridging }
+    }
+}
+
+impl Router {
+    /// Lets the packet path have what the configuration and the interfaces say now.
+    pub(super) fn follow_bridges(&mut self) {}
+
+    /// Takes in what the packet path has to say.
+    pub(super) fn pump_bridges(&mut self) {}
+
+    /// Does what is due.
+    pub(super) fn run_bridges(&mut self, _now: Instant) {}
+
+    /// When something is due next.
+    pub(super) fn next_bridges(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What is done once a second.
+    pub(super) fn second_bridges(&mut self) {}
+}

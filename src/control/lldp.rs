@@ -1,0 +1,27 @@
+//! LLDP: what is told to neighbours on the link, and heard of them.
+
+use super::Router;
+use std::time::Instant;
+
+/// All of it.
+#[derive(Debug, Default)]
+pub struct Lldp {}
+
+impl Router {
+    /// Lets the packet path have what the configuration and the interfaces say now.
+    pub(super) fn follow_lldp(&mut self) {}
+
+    /// Takes in what the packet path has to say.
+    pub(super) fn pump_lldp(&mut self) {}
+
+    /// Does what is due.
+    pub(super) fn run_lldp(&mut self, _now: Instant) {}
+
+    /// When something is due next.
+    pub(super) fn next_lldp(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What is done once a second.
+    pub(super) fn second_lldp(&mut self) {}
+}

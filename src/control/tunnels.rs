@@ -1,0 +1,27 @@
+//! GRE and IPIP interfaces as control has them.
+
+use super::Router;
+use std::time::Instant;
+
+/// All of it.
+#[derive(Debug, Default)]
+pub struct Tunnels {}
+
+impl Router {
+    /// Lets the packet path have what the configuration and the interfaces say now.
+    pub(super) fn follow_tunnels(&mut self) {}
+
+    /// Takes in what the packet path has to say.
+    pub(super) fn pump_tunnels(&mut self) {}
+
+    /// Does what is due.
+    pub(super) fn run_tunnels(&mut self, _now: Instant) {}
+
+    /// When something is due next.
+    pub(super) fn next_tunnels(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What is done once a second.
+    pub(super) fn second_tunnels(&mut self) {}
+}
