@@ -14,6 +14,7 @@ pub mod ip;
 pub mod ip4;
 pub mod ip6;
 pub mod l2;
+pub mod link_control;
 pub mod marks;
 pub mod mss_clamp;
 pub mod nat44;

@@ -1,4 +1,6 @@
-//! A token bucket: so many a second in the long run, so many at once.
+//! Token buckets: so many a second in the long run, so many at once.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counts in nanoseconds of saved-up time, of which one event costs an interval.
 #[derive(Clone, Debug)]
@@ -28,9 +30,42 @@ impl TokenBucket {
     }
 }
 
+/// One that several threads draw from: the time up to which what was allowed is paid for. Who draws says what an event costs.
+#[derive(Debug, Default)]
+pub struct SharedBucket(AtomicU64);
+
+impl SharedBucket {
+    /// A full one.
+    pub const fn new() -> SharedBucket {
+        SharedBucket(AtomicU64::new(0))
+    }
+
+    /// Whether one more event may happen at `now`, when each costs `interval` and at most `saved` may be saved up (not less than
+    /// an interval), all in nanoseconds; pays if so.
+    #[inline]
+    pub fn take(&self, now: u64, interval: u64, saved: u64) -> bool {
+        let pay = |paid: u64| {
+            let paid = paid.max(now.saturating_sub(saved)) + interval;
+            (paid <= now).then_some(paid)
+        };
+        self.0.fetch_update(Relaxed, Relaxed, pay).is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_bucket_has_a_burst_and_then_the_rate() {
+        let bucket = SharedBucket::new();
+        let taken = |now: u64| (0..1000).take_while(|_| bucket.take(now, 1_000_000, 100_000_000)).count();
+        assert_eq!(taken(1_000_000_000), 100);
+        assert_eq!(taken(1_000_999_999), 0);
+        assert_eq!(taken(1_001_000_000), 1);
+        assert_eq!(taken(1_011_500_000), 10);
+        assert_eq!(taken(60_000_000_000), 100, "no more than a burst is saved up");
+    }
 
     fn taken(bucket: &mut TokenBucket, now: u64) -> usize {
         (0..1000).take_while(|_| bucket.take(now)).count()

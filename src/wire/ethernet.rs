@@ -22,6 +22,10 @@ impl EtherType {
     pub const IPV6: Self = Self(0x86dd);
     /// A service VLAN tag (802.1ad), the outer of two.
     pub const SERVICE_VLAN: Self = Self(0x88a8);
+    /// Slow protocols (IEEE 802.3 annex 57A): LACP, markers.
+    pub const SLOW_PROTOCOLS: Self = Self(0x8809);
+    /// Link layer discovery (IEEE 802.1AB).
+    pub const LLDP: Self = Self(0x88cc);
 }
 
 impl fmt::Display for EtherType {
@@ -32,6 +36,8 @@ impl fmt::Display for EtherType {
             Self::VLAN => f.write_str("vlan"),
             Self::IPV6 => f.write_str("ipv6"),
             Self::SERVICE_VLAN => f.write_str("service-vlan"),
+            Self::SLOW_PROTOCOLS => f.write_str("slow-protocols"),
+            Self::LLDP => f.write_str("lldp"),
             Self(other) => write!(f, "{other:#06x}"),
         }
     }
@@ -171,7 +177,7 @@ mod tests {
     #[test]
     fn names() {
         assert_eq!(EtherType::IPV6.to_string(), "ipv6");
-        assert_eq!(EtherType(0x88cc).to_string(), "0x88cc");
+        assert_eq!(EtherType(0x88b5).to_string(), "0x88b5");
         assert_eq!(EtherType(5).to_string(), "0x0005");
     }
 }
