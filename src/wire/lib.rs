@@ -16,6 +16,7 @@
 
 mod arp;
 pub mod checksum;
+pub mod ecn;
 mod ethernet;
 mod icmp4;
 mod icmp6;
@@ -27,6 +28,7 @@ mod mac;
 pub mod nd;
 mod tcp;
 mod udp;
+mod vxlan;
 
 pub use arp::{Arp, ArpOperation};
 pub use ethernet::{EtherType, Ethernet, Vlan};
@@ -41,4 +43,5 @@ pub use ipv6_ext::{
 pub use mac::{MacAddr, MacAddrError};
 pub use tcp::{Tcp, TcpFlags};
 pub use udp::Udp;
+pub use vxlan::Vxlan;
 pub use zerocopy::{FromBytes, IntoBytes};
