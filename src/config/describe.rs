@@ -1,7 +1,7 @@
 //! How the parts of a configuration read in a line of a plan or of an error.
 
-use crate::{Api, Buffers, Driver, Eal, NeighborKey, NextHop, Route, RouteKey, Workers, op::in_vrf};
-use std::fmt;
+use crate::{Api, Buffers, Driver, Eal, Name, NeighborKey, NextHop, Route, RouteKey, Vlan, Workers, op::in_vrf};
+use std::{fmt, net::IpAddr};
 
 impl fmt::Display for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,7 +52,26 @@ impl fmt::Display for Driver {
                 1 => write!(f, " of 1 stream"),
                 n => write!(f, " of {n} streams"),
             },
-            Self::Vlan(vlan) => write!(f, " {} of {}", vlan.id, vlan.parent),
+            Self::Vlan(vlan) => {
+                write!(f, " {} of {}", vlan.key(), vlan.parent)?;
+                let default = Vlan::tag_type_for(vlan.inner);
+                if vlan.tag_type == default { Ok(()) } else { write!(f, " tag-type {}", vlan.tag_type) }
+            }
+            Self::Bvi => Ok(()),
+            Self::Vxlan(vxlan) => {
+                write!(f, " vni {} local {}", vxlan.vni, vxlan.local)?;
+                let remotes: Vec<_> = vxlan.remotes.iter().map(IpAddr::to_string).collect();
+                if remotes.is_empty() { Ok(()) } else { write!(f, " remotes {}", remotes.join(",")) }
+            }
+            Self::Gre(gre) => {
+                write!(f, " {} -> {}", gre.ends.local, gre.ends.remote)?;
+                gre.key.map_or(Ok(()), |key| write!(f, " key {key}"))
+            }
+            Self::Ipip(ipip) => write!(f, " {} -> {}", ipip.ends.local, ipip.ends.remote),
+            Self::Bond(bond) => {
+                let members: Vec<&str> = bond.members.iter().map(Name::as_str).collect();
+                write!(f, " {} of {}", bond.mode, members.join(","))
+            }
         }
     }
 }

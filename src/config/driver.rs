@@ -2,6 +2,7 @@
 
 use crate::{
     af_xdp::AfXdp,
+    bond::Bond,
     decode::{Fields, Scalar, Unreadable, suggestion},
     diagnostic::Reader,
     dpdk::Dpdk,
@@ -9,7 +10,10 @@ use crate::{
     memif::Memif,
     name::Name,
     pcap::Pcap,
+    tunnels::{Gre, Ipip},
     vhost_user::VhostUser,
+    vlan::Vlan,
+    vxlan::Vxlan,
     yaml::Node,
 };
 use std::path::Path;
@@ -35,8 +39,18 @@ pub enum Driver {
     Loopback,
     /// The built-in source and sink of traffic.
     Generator(Generator),
-    /// A sub-interface: the frames of its parent with one 802.1Q tag. Written under `sub-interfaces` of its parent.
+    /// A sub-interface: the frames of its parent with certain tags. Written under `sub-interfaces` of its parent.
     Vlan(Vlan),
+    /// The routed interface of the bridge of the same name. Written under `bvi` of its bridge.
+    Bvi,
+    /// A tunnel that carries Ethernet frames in UDP.
+    Vxlan(Vxlan),
+    /// A tunnel that carries packets in GRE.
+    Gre(Gre),
+    /// A tunnel that carries packets in IP.
+    Ipip(Ipip),
+    /// Several interfaces as one.
+    Bond(Bond),
 }
 
 /// `driver: af-packet`.
@@ -57,20 +71,11 @@ pub struct Tap {
     pub queues: u16,
 }
 
-/// A sub-interface (IEEE 802.1Q): its name is `parent.id`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vlan {
-    /// The interface whose tagged frames these are.
-    pub parent: Name,
-    /// The VLAN identifier; [`Vlan::MIN`] to [`Vlan::MAX`].
-    pub id: u16,
-}
-
 impl Driver {
     /// The most queues of one device.
     pub const MAX_QUEUES: u16 = 64;
 
-    /// The driver's word in the configuration; `vlan` for a sub-interface.
+    /// The driver's word in the configuration; `vlan` for a sub-interface, `bvi` for a bridge's own interface.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::AfPacket(_) => "af-packet",
@@ -83,6 +88,37 @@ impl Driver {
             Self::Loopback => "loopback",
             Self::Generator(_) => "generator",
             Self::Vlan(_) => "vlan",
+            Self::Bvi => "bvi",
+            Self::Vxlan(_) => "vxlan",
+            Self::Gre(_) => "gre",
+            Self::Ipip(_) => "ipip",
+            Self::Bond(_) => "bond",
+        }
+    }
+
+    /// Whether it has no device of its own: what it sends leaves by other interfaces.
+    pub const fn is_virtual(&self) -> bool {
+        matches!(self, Self::Vlan(_) | Self::Bvi | Self::Vxlan(_) | Self::Gre(_) | Self::Ipip(_) | Self::Bond(_))
+    }
+
+    /// Whether its packets have an Ethernet header: neighbours, VLANs and bridges are possible.
+    pub const fn has_ethernet(&self) -> bool {
+        !matches!(self, Self::Gre(_) | Self::Ipip(_))
+    }
+
+    /// Whether an interface with this driver can take over the settings of another one while it runs.
+    pub fn changes_in_place(&self, other: &Self) -> bool {
+        self.is_virtual()
+            && std::mem::discriminant(self) == std::mem::discriminant(other)
+            && !matches!(self, Self::Vlan(_))
+    }
+
+    /// The interfaces that must be there before it, and that it takes for itself or depends on: parent, members.
+    pub fn needs(&self) -> &[Name] {
+        match self {
+            Self::Vlan(vlan) => std::slice::from_ref(&vlan.parent),
+            Self::Bond(bond) => &bond.members,
+            _ => &[],
         }
     }
 
@@ -94,7 +130,8 @@ impl Driver {
             | Self::Tap(Tap { device, .. })
             | Self::Dpdk(Dpdk { device, .. }) => Some(device),
             Self::Memif(Memif { socket, .. }) | Self::VhostUser(VhostUser { socket, .. }) => Some(socket.as_str()),
-            Self::Pcap(_) | Self::Loopback | Self::Generator(_) | Self::Vlan(_) => None,
+            Self::Pcap(_) | Self::Loopback | Self::Generator(_) => None,
+            Self::Vlan(_) | Self::Bvi | Self::Vxlan(_) | Self::Gre(_) | Self::Ipip(_) | Self::Bond(_) => None,
         }
     }
 }
@@ -110,7 +147,8 @@ impl Driver {
             Self::Memif(memif) => Some((Resource::MemifSocket, memif.socket.path())),
             Self::VhostUser(vhost) => Some((Resource::Socket, vhost.socket.path())),
             Self::Pcap(pcap) => Some((Resource::File, pcap.write.as_deref()?)),
-            Self::Loopback | Self::Generator(_) | Self::Vlan(_) => None,
+            Self::Loopback | Self::Generator(_) => None,
+            Self::Vlan(_) | Self::Bvi | Self::Vxlan(_) | Self::Gre(_) | Self::Ipip(_) | Self::Bond(_) => None,
         }
     }
 }
@@ -137,13 +175,6 @@ impl Resource {
             Self::Socket | Self::MemifSocket => ("socket", "socket"),
         }
     }
-}
-
-impl Vlan {
-    /// The lowest VLAN identifier (0 means no VLAN: IEEE 802.1Q-2018 table 9-2).
-    pub const MIN: u16 = 1;
-    /// The highest VLAN identifier (4095 is reserved: same table).
-    pub const MAX: u16 = 4094;
 }
 
 /// The drivers that a file can name.
@@ -206,6 +237,7 @@ impl Driver {
             Self::Pcap(pcap) => pcap.encode(node),
             Self::Generator(generator) => generator.encode(node),
             Self::Loopback | Self::Vlan(_) => node,
+            Self::Bvi | Self::Vxlan(_) | Self::Gre(_) | Self::Ipip(_) | Self::Bond(_) => node,
         }
     }
 }

@@ -4,16 +4,18 @@ use crate::{
     Config, cross_connect,
     decode::{Fields, Scalar, Unreadable, number, suggestion},
     diagnostic::{Position, Reader, Spot},
-    driver::{Driver, Resource, Vlan},
+    driver::{Driver, Resource},
     generator::Flow,
     keyword::keywords,
     later,
     mac::Mac,
     mss_clamp::{self, MssClamp},
     name::Name,
+    ports::Member,
     router_advertisements::{self, RouterAdvertisements},
     urpf::Urpf,
     validate::Check,
+    vlan::Vlan,
     yaml::{Entry, Node, Value},
 };
 use ipnet::IpNet;
@@ -50,6 +52,8 @@ pub struct Interface {
     pub mss_clamp: MssClamp,
     /// The interface that everything it receives leaves by, untouched; none: packets are routed.
     pub cross_connect: Option<Name>,
+    /// The bridge that it is a port of, and how; none: packets are routed.
+    pub bridge: Option<Member>,
 }
 
 keywords! {
@@ -85,6 +89,7 @@ impl Interface {
             urpf: Urpf::Off,
             mss_clamp: MssClamp::Off,
             cross_connect: None,
+            bridge: None,
         }
     }
 
@@ -177,7 +182,8 @@ impl Interface {
         };
         let vlan = number(&entry.key, &(Vlan::MIN..=Vlan::MAX)).map_err(|e| wanted(e, reader)).ok()?;
         let name = Name::new(&format!("{parent}.{vlan}")).map_err(|e| wanted(e, reader)).ok()?;
-        let driver = Driver::Vlan(Vlan { parent: parent.clone(), id: vlan });
+        let driver =
+            Driver::Vlan(Vlan { parent: parent.clone(), outer: vlan, inner: None, tag_type: Vlan::tag_type_for(None) });
         let mut interface = Self { mtu, ..Self::new(driver) };
         reader.place(Spot::new("interfaces", &name), entry.key_at);
         if let Some(mut fields) = Fields::open(&entry.value, format_args!("interface {name}"), later::INTERFACE, reader)
@@ -233,7 +239,7 @@ impl Interface {
             node = node.with("cross-connect", Node::text(target));
         }
         let subs = config.sub_interfaces(name).filter_map(|(name, sub)| match &sub.driver {
-            Driver::Vlan(vlan) => Some((vlan.id, sub.encode(name, config))),
+            Driver::Vlan(vlan) => Some((vlan.outer, sub.encode(name, config))),
             _ => None,
         });
         let subs = subs.collect::<BTreeMap<_, _>>().into_iter().fold(Node::map(), |node, (id, sub)| node.with(id, sub));

@@ -30,6 +30,8 @@
 mod addresses;
 mod af_xdp;
 mod api;
+mod bond;
+mod bridges;
 mod buffers;
 mod cross_connect;
 mod decode;
@@ -42,8 +44,10 @@ pub mod generator;
 mod interfaces;
 mod keyword;
 mod later;
+mod lldp;
 mod mac;
 mod memif;
+mod mirrors;
 mod mss_clamp;
 mod name;
 mod nat44;
@@ -52,31 +56,39 @@ mod op;
 mod pcap;
 mod plan;
 mod policy_routes;
+mod ports;
 mod ranges;
 mod router_advertisements;
 mod routes;
 mod socket;
+mod tunnels;
 mod units;
 mod urpf;
 mod validate;
 mod vhost_user;
+mod vlan;
 mod vrfs;
+mod vxlan;
 mod workers;
 mod yaml;
 
 pub use addresses::never_routed;
 pub use af_xdp::{AfXdp, XdpMode, ZeroCopy};
 pub use api::Api;
+pub use bond::{Bond, BondHash, BondMode, LacpRate};
+pub use bridges::{Bridge, Station, StationKey, Stp};
 pub use buffers::{Buffers, HugePages};
 pub use decode::{Scalar, Unreadable};
 pub use diagnostic::{Diagnostic, Problem};
 pub use dpdk::{Dpdk, Eal};
-pub use driver::{AfPacket, Driver, Tap, Vlan};
+pub use driver::{AfPacket, Driver, Tap};
 pub use edit::{Edit, EditError, InterfaceSetting, edit};
 pub use generator::Generator;
 pub use interfaces::{Interface, State};
+pub use lldp::Lldp;
 pub use mac::Mac;
 pub use memif::{Memif, Secret};
+pub use mirrors::{Mirror, MirrorDirection, MirrorTarget};
 pub use mss_clamp::MssClamp;
 pub use name::{DEFAULT_VRF, Name};
 pub use nat44::{
@@ -88,14 +100,18 @@ pub use op::{Address, Change, Op, Setting};
 pub use pcap::Pcap;
 pub use plan::{Plan, plan};
 pub use policy_routes::{PolicyMatch, PolicyRoute};
+pub use ports::{Member, StormControl, TagRewrite, Tagging, Trunk, UnknownUnicast, Vlans};
 pub use ranges::{AddressRange, IpRange, PortRange};
 pub use router_advertisements::{AdvertisedPrefix, DomainName, Lifetime, Preference, RouterAdvertisements};
 pub use routes::{NextHop, Route, RouteKey};
 pub use socket::{Role, Socket};
+pub use tunnels::{Df, Ends, Gre, Ipip, Tos};
 pub use units::{ByteSize, Rate, Repeat, Time};
 pub use urpf::Urpf;
 pub use vhost_user::VhostUser;
+pub use vlan::{TagType, Vlan};
 pub use vrfs::Vrf;
+pub use vxlan::{UdpChecksum, Vxlan};
 pub use workers::{WorkerMode, Workers};
 
 use decode::Fields;
@@ -146,8 +162,11 @@ pub struct Config {
     pub buffers: Buffers,
     /// How DPDK is started, if an interface uses it.
     pub dpdk: Eal,
-    /// The interfaces by name, sub-interfaces (`parent.vlan`) among them; a parent sorts before its sub-interfaces.
+    /// The interfaces by name, sub-interfaces (`parent.vlan`) and those of bridges (`bvi`) among them; a parent sorts before its
+    /// sub-interfaces.
     pub interfaces: BTreeMap<Name, Interface>,
+    /// The bridges by name.
+    pub bridges: BTreeMap<Name, Bridge>,
     /// The VRFs by name, without `default`, which always exists.
     pub vrfs: BTreeMap<Name, Vrf>,
     /// The static routes.
@@ -158,6 +177,10 @@ pub struct Config {
     pub neighbors: BTreeMap<NeighborKey, Mac>,
     /// The translation of addresses; off by default.
     pub nat44: Nat44,
+    /// Copies of what interfaces receive and send.
+    pub mirrors: BTreeMap<Name, Mirror>,
+    /// What neighbours at layer 2 are told and heard; off by default.
+    pub lldp: Lldp,
     /// The API of the daemon.
     pub api: Api,
 }

@@ -1,11 +1,12 @@
 //! One step of a plan: what it changes, how it reads, how it is applied to a [`Config`] and how it is undone.
 
 use crate::{
-    Api, Buffers, Config, DEFAULT_VRF, Driver, Eal, Interface, Mac, MssClamp, Name, Nat44, NeighborKey, PolicyRoute,
-    Route, RouteKey, RouterAdvertisements, State, Urpf, Vrf, Workers, policy_routes,
+    Api, Bridge, Buffers, Config, DEFAULT_VRF, Driver, Eal, Interface, Lldp, Mac, Member, Mirror, MssClamp, Name,
+    Nat44, NeighborKey, PolicyRoute, Route, RouteKey, RouterAdvertisements, State, Urpf, Vrf, Workers, mirrors,
+    policy_routes,
 };
 use ipnet::IpNet;
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// A value before and after a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,18 +38,40 @@ pub enum Op {
     VrfAdd(Name),
     /// A VRF goes; nothing refers to it any more.
     VrfRemove(Name),
-    /// A new interface, without addresses and cross-connect: those follow in steps of their own. Its parent and its VRF exist.
+    /// A new bridge, without static stations: those follow in a step of their own.
+    BridgeAdd {
+        /// Its name.
+        name: Name,
+        /// All the rest of it; `static_macs` is empty.
+        bridge: Box<Bridge>,
+    },
+    /// Other settings of a bridge. The ports that its static stations are behind are there before and after.
+    BridgeSet {
+        /// Its name.
+        name: Name,
+        /// All settings.
+        change: Box<Change<Bridge>>,
+    },
+    /// A bridge goes; its own interface went before, and nothing is a port of it any more.
+    BridgeRemove {
+        /// Its name.
+        name: Name,
+        /// What it was; `static_macs` is empty.
+        bridge: Box<Bridge>,
+    },
+    /// A new interface, without addresses, cross-connect and bridge: those follow in steps of their own. Its parent, its members, the
+    /// bridge that it is the interface of and its VRF exist.
     InterfaceCreate {
         /// Its name.
         name: Name,
-        /// All the rest of it; `addresses` is empty and `cross_connect` none.
+        /// All the rest of it; `addresses` is empty, `cross_connect` and `bridge` none.
         interface: Box<Interface>,
     },
     /// An interface goes; its addresses, sub-interfaces, neighbours and the routes and cross-connects that name it went before.
     InterfaceRemove {
         /// Its name.
         name: Name,
-        /// What it was; `addresses` is empty and `cross_connect` none.
+        /// What it was; `addresses` is empty, `cross_connect` and `bridge` none.
         interface: Box<Interface>,
     },
     /// An attribute of an interface changes while it runs.
@@ -108,6 +131,10 @@ pub enum Op {
     Nat44Set(Box<Change<Nat44>>),
     /// Other policy routes, as a whole. The interfaces and VRFs that they name exist before and after.
     PolicyRoutesSet(Change<Vec<PolicyRoute>>),
+    /// Other mirrors, all of them. The interfaces that they name exist before and after.
+    MirrorsSet(Box<Change<BTreeMap<Name, Mirror>>>),
+    /// Other settings of LLDP, all of them. The interfaces that they name exist before and after.
+    LldpSet(Box<Change<Lldp>>),
 }
 
 /// An attribute that changes while an interface runs. Any other change of an interface makes it anew.
@@ -129,6 +156,10 @@ pub enum Setting {
     MssClamp(Change<MssClamp>),
     /// The interface that everything it receives leaves by; none: packets are routed.
     CrossConnect(Change<Option<Name>>),
+    /// The bridge that it is a port of, and how; none: packets are routed.
+    Bridge(Box<Change<Option<Member>>>),
+    /// Other settings of its driver, which is of the same kind, and virtual.
+    Driver(Box<Change<Driver>>),
 }
 
 /// An address of an interface and its place among the interface's addresses.
@@ -157,6 +188,9 @@ impl Op {
             Self::ApiSet(change) => Self::ApiSet(change.inverse()),
             Self::VrfAdd(name) => Self::VrfRemove(name),
             Self::VrfRemove(name) => Self::VrfAdd(name),
+            Self::BridgeAdd { name, bridge } => Self::BridgeRemove { name, bridge },
+            Self::BridgeSet { name, change } => Self::BridgeSet { name, change: Box::new(change.inverse()) },
+            Self::BridgeRemove { name, bridge } => Self::BridgeAdd { name, bridge },
             Self::InterfaceCreate { name, interface } => Self::InterfaceRemove { name, interface },
             Self::InterfaceRemove { name, interface } => Self::InterfaceCreate { name, interface },
             Self::InterfaceSet { name, setting } => Self::InterfaceSet { name, setting: setting.inverse() },
@@ -170,6 +204,8 @@ impl Op {
             Self::NeighborRemove { key, mac } => Self::NeighborAdd { key, mac },
             Self::Nat44Set(change) => Self::Nat44Set(Box::new(change.inverse())),
             Self::PolicyRoutesSet(change) => Self::PolicyRoutesSet(change.inverse()),
+            Self::MirrorsSet(change) => Self::MirrorsSet(Box::new(change.inverse())),
+            Self::LldpSet(change) => Self::LldpSet(Box::new(change.inverse())),
         }
     }
 
@@ -182,6 +218,9 @@ impl Op {
             Self::ApiSet(change) => config.api = change.to.clone(),
             Self::VrfAdd(name) => drop(config.vrfs.insert(name.clone(), Vrf::default())),
             Self::VrfRemove(name) => drop(config.vrfs.remove(name)),
+            Self::BridgeAdd { name, bridge } => drop(config.bridges.insert(name.clone(), (**bridge).clone())),
+            Self::BridgeSet { name, change } => drop(config.bridges.insert(name.clone(), change.to.clone())),
+            Self::BridgeRemove { name, .. } => drop(config.bridges.remove(name)),
             Self::InterfaceCreate { name, interface } => {
                 config.interfaces.insert(name.clone(), (**interface).clone());
             }
@@ -210,6 +249,8 @@ impl Op {
             Self::NeighborRemove { key, .. } => drop(config.neighbors.remove(key)),
             Self::Nat44Set(change) => config.nat44 = change.to.clone(),
             Self::PolicyRoutesSet(change) => config.policy_routes = change.to.clone(),
+            Self::MirrorsSet(change) => config.mirrors = change.to.clone(),
+            Self::LldpSet(change) => config.lldp = change.to.clone(),
         }
     }
 }
@@ -225,6 +266,8 @@ impl Setting {
             Self::Urpf(change) => Self::Urpf(change.inverse()),
             Self::MssClamp(change) => Self::MssClamp(change.inverse()),
             Self::CrossConnect(change) => Self::CrossConnect(change.inverse()),
+            Self::Bridge(change) => Self::Bridge(Box::new(change.inverse())),
+            Self::Driver(change) => Self::Driver(Box::new(change.inverse())),
         }
     }
 
@@ -238,6 +281,8 @@ impl Setting {
             Self::Urpf(change) => interface.urpf = change.to,
             Self::MssClamp(change) => interface.mss_clamp = change.to,
             Self::CrossConnect(change) => interface.cross_connect = change.to.clone(),
+            Self::Bridge(change) => interface.bridge = change.to.clone(),
+            Self::Driver(change) => interface.driver = change.to.clone(),
         }
     }
 }
@@ -268,6 +313,11 @@ impl fmt::Display for Setting {
                 let word = |target: &Option<Name>| target.as_ref().map_or("off".to_owned(), Name::to_string);
                 write!(f, "cross-connect {} -> {}", word(&change.from), word(&change.to))
             }
+            Self::Bridge(change) => {
+                let word = |port: &Option<Member>| port.as_ref().map_or("off".to_owned(), Member::to_string);
+                write!(f, "bridge {} -> {}", word(&change.from), word(&change.to))
+            }
+            Self::Driver(change) => write!(f, "{change}"),
         }
     }
 }
@@ -289,6 +339,9 @@ impl fmt::Display for Op {
             Self::ApiSet(change) => write!(f, "~ api: {change}"),
             Self::VrfAdd(name) => write!(f, "+ vrf {name}"),
             Self::VrfRemove(name) => write!(f, "- vrf {name}"),
+            Self::BridgeAdd { name, bridge } => write!(f, "+ bridge {name}{bridge}"),
+            Self::BridgeSet { name, change } => write!(f, "~ bridge {name}:{change}"),
+            Self::BridgeRemove { name, .. } => write!(f, "- bridge {name}"),
             Self::InterfaceCreate { name, interface } => write!(f, "+ interface {name}: {interface}"),
             Self::InterfaceRemove { name, interface } => write!(f, "- interface {name}: {}", interface.driver),
             Self::InterfaceSet { name, setting } => write!(f, "~ interface {name}: {setting}"),
@@ -302,6 +355,8 @@ impl fmt::Display for Op {
             Self::NeighborRemove { key, mac } => write!(f, "- neighbor {key} mac {mac}"),
             Self::Nat44Set(change) => write!(f, "{change}"),
             Self::PolicyRoutesSet(change) => f.write_str(&policy_routes::changed(change)),
+            Self::MirrorsSet(change) => f.write_str(&mirrors::changed(change)),
+            Self::LldpSet(change) => write!(f, "~ lldp: {change}"),
         }
     }
 }

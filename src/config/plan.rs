@@ -8,7 +8,7 @@
 //! interface that changes its VRF stays, but its addresses, its neighbours and the routes that name it go before and come after.
 
 use crate::{
-    Config, Interface, Name, Nat44, NextHop, PolicyRoute, Route,
+    Config, Driver, Interface, Name, Nat44, NextHop, PolicyRoute, Route,
     op::{Address, Change, Op, Setting},
 };
 use std::{collections::BTreeSet, fmt};
@@ -78,7 +78,9 @@ impl<'c> Fates<'c> {
         // A parent sorts before its sub-interfaces, so its fate is known when theirs is asked.
         for (name, old) in &running.interfaces {
             match wanted.interfaces.get(name) {
-                Some(new) if new.driver == old.driver && !old.parent().is_some_and(|p| fates.removed.contains(p)) => {
+                Some(new)
+                    if stays(&old.driver, &new.driver) && !old.parent().is_some_and(|p| fates.removed.contains(p)) =>
+                {
                     if new.vrf != old.vrf {
                         fates.moved.insert(name);
                     }
@@ -289,6 +291,11 @@ impl Difference<'_> {
     }
 }
 
+/// Whether an interface stays when its driver becomes another one.
+fn stays(old: &Driver, new: &Driver) -> bool {
+    old == new || old.changes_in_place(new)
+}
+
 /// The step from one cross-connect to another, if they differ.
 fn cross_connect(name: &Name, from: Option<&Name>, to: Option<&Name>) -> Option<Op> {
     let change = || Change { from: from.cloned(), to: to.cloned() };
@@ -297,5 +304,5 @@ fn cross_connect(name: &Name, from: Option<&Name>, to: Option<&Name>) -> Option<
 
 /// The interface without what has steps of its own.
 fn bare(interface: &Interface) -> Box<Interface> {
-    Box::new(Interface { addresses: Vec::new(), cross_connect: None, ..interface.clone() })
+    Box::new(Interface { addresses: Vec::new(), cross_connect: None, bridge: None, ..interface.clone() })
 }

@@ -151,6 +151,18 @@ impl Router {
                 }
                 Ok(())
             }
+            Op::BridgeAdd { name, bridge } => {
+                self.set_bridge(name, Some(bridge));
+                Ok(())
+            }
+            Op::BridgeSet { name, change } => {
+                self.set_bridge(name, Some(&change.to));
+                Ok(())
+            }
+            Op::BridgeRemove { name, .. } => {
+                self.set_bridge(name, None);
+                Ok(())
+            }
             Op::InterfaceCreate { name, interface } => self.create_interface(name, interface),
             Op::InterfaceRemove { name, .. } => {
                 let index = self.interface_index(name)?;
@@ -186,6 +198,14 @@ impl Router {
             }
             Op::Nat44Set(change) => self.set_nat44(&change.to),
             Op::PolicyRoutesSet(change) => self.set_policy_routes(&change.to),
+            Op::MirrorsSet(change) => {
+                self.set_mirrors(&change.to);
+                Ok(())
+            }
+            Op::LldpSet(change) => {
+                self.set_lldp(&change.to);
+                Ok(())
+            }
         }
     }
 
@@ -227,6 +247,8 @@ impl Router {
             Setting::Urpf(change) => interface.urpf = change.to,
             Setting::MssClamp(change) => interface.mss_clamp = change.to,
             Setting::CrossConnect(change) => interface.cross_connect = change.to.clone(),
+            Setting::Bridge(change) => interface.bridge = change.to.clone(),
+            Setting::Driver(change) => interface.driver = change.to.clone(),
             // Done above.
             Setting::RouterAdvertisements(_) => {}
         }

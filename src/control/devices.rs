@@ -27,7 +27,7 @@ impl Router {
     pub(super) fn create_interface(&mut self, name: &Name, settings: &Settings) -> Result<(), String> {
         let table = self.table(&settings.vrf)?;
         let parent = match &settings.driver {
-            Driver::Vlan(vlan) => Some((self.interface_index(&vlan.parent)?, vlan.id)),
+            Driver::Vlan(vlan) => Some((self.interface_index(&vlan.parent)?, vlan.outer)),
             _ => None,
         };
         let index = self.interfaces.allocate().ok_or("there are 1023 interfaces already")?;
@@ -46,6 +46,7 @@ impl Router {
             urpf: settings.urpf,
             mss_clamp: settings.mss_clamp,
             cross_connect: settings.cross_connect.clone(),
+            bridge: settings.bridge.clone(),
             parent,
             device: None,
             idle: Vec::new(),

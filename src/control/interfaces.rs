@@ -4,7 +4,7 @@ use super::devices::has_peer;
 use super::ip6::dad::{Dad, State as DadState};
 use super::{Router, mss_clamp, urpf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use millrace_config::{Driver, Mac, MssClamp, Name, RouterAdvertisements, State, Urpf};
+use millrace_config::{Driver, Mac, Member, MssClamp, Name, RouterAdvertisements, State, Urpf};
 use millrace_engine::counters::{InterfaceTotals, MAX_INTERFACES};
 use millrace_graph_nodes::forwarding;
 use millrace_io::{Device, Link, QueuePair};
@@ -45,6 +45,8 @@ pub struct Interface {
     pub mss_clamp: MssClamp,
     /// The interface that everything it receives leaves by.
     pub cross_connect: Option<Name>,
+    /// The bridge that it is a port of, and how.
+    pub bridge: Option<Member>,
     /// The interface that carries its frames, and its VLAN there.
     pub parent: Option<(u32, u16)>,
     /// The open device; none while it is missing, and never one of a sub-interface.

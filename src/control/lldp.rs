@@ -1,13 +1,22 @@
 //! LLDP: what is told to neighbours on the link, and heard of them.
 
 use super::Router;
+use millrace_config as config;
 use std::time::Instant;
 
 /// All of it.
 #[derive(Debug, Default)]
-pub struct Lldp {}
+pub struct Lldp {
+    /// What the operator wants.
+    pub configured: config::Lldp,
+}
 
 impl Router {
+    /// Takes over its settings.
+    pub(super) fn set_lldp(&mut self, lldp: &config::Lldp) {
+        self.lldp.configured.clone_from(lldp);
+    }
+
     /// Lets the packet path have what the configuration and the interfaces say now.
     pub(super) fn follow_lldp(&mut self) {}
 

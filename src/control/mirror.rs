@@ -1,13 +1,23 @@
 //! Mirrors as control has them.
 
 use super::Router;
+use millrace_config::{Mirror, Name};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// All of it.
 #[derive(Debug, Default)]
-pub struct Mirrors {}
+pub struct Mirrors {
+    /// What the operator wants.
+    pub configured: BTreeMap<Name, Mirror>,
+}
 
 impl Router {
+    /// Takes over the settings of all mirrors.
+    pub(super) fn set_mirrors(&mut self, mirrors: &BTreeMap<Name, Mirror>) {
+        self.mirrors.configured.clone_from(mirrors);
+    }
+
     /// Lets the packet path have what the configuration and the interfaces say now.
     pub(super) fn follow_mirrors(&mut self) {}
 

@@ -68,7 +68,9 @@ pub fn spec(driver: &Driver, eal: &Eal) -> Option<io::Spec> {
             check: d.check,
             latency: d.latency,
         }),
-        Driver::Vlan(_) => return None,
+        Driver::Vlan(_) | Driver::Bvi | Driver::Vxlan(_) | Driver::Gre(_) | Driver::Ipip(_) | Driver::Bond(_) => {
+            return None;
+        }
     })
 }
 

@@ -75,7 +75,9 @@ fn unbearable(config: &Config) -> Result<(), String> {
 
 /// Whether a step finds what its description promises to whoever applies it.
 fn fits(op: &Op, config: &Config) -> bool {
-    let is_bare = |interface: &Interface| interface.addresses.is_empty() && interface.cross_connect.is_none();
+    let is_bare = |interface: &Interface| {
+        interface.addresses.is_empty() && interface.cross_connect.is_none() && interface.bridge.is_none()
+    };
     let bare = |name: &str| config.interfaces.get(name).is_some_and(is_bare);
     let connected = |name: &Name| config.interfaces.values().any(|other| other.cross_connect.as_ref() == Some(name));
     match op {
@@ -115,6 +117,13 @@ fn fits(op: &Op, config: &Config) -> bool {
         Op::ApiSet(change) => config.api == change.from && !op.restart_required(),
         Op::Nat44Set(change) => config.nat44 == change.from && change.from != change.to,
         Op::PolicyRoutesSet(change) => config.policy_routes == change.from && change.from != change.to,
+        Op::BridgeAdd { name, bridge } => !config.bridges.contains_key(name) && bridge.static_macs.is_empty(),
+        Op::BridgeSet { name, change } => config.bridges.get(name) == Some(&change.from) && change.from != change.to,
+        Op::BridgeRemove { name, bridge } => {
+            config.bridges.get(name) == Some(&**bridge) && bridge.static_macs.is_empty()
+        }
+        Op::MirrorsSet(change) => config.mirrors == change.from && change.from != change.to,
+        Op::LldpSet(change) => config.lldp == change.from && change.from != change.to,
     }
 }
 

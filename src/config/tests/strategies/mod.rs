@@ -165,7 +165,7 @@ fn interface() -> impl Strategy<Value = Piece> {
     let sub =
         (name(&["a", "b"]), 1..3u16, common()).prop_map(|(parent, id, (mtu, state, vrf, router_advertisements))| {
             let name = Name::new(&format!("{parent}.{id}")).unwrap();
-            let driver = Driver::Vlan(Vlan { parent, id });
+            let driver = Driver::Vlan(Vlan { parent, outer: id, inner: None, tag_type: Vlan::tag_type_for(None) });
             Piece::Interface(
                 name,
                 Box::new(Interface { mtu, state, vrf, router_advertisements, ..Interface::new(driver) }),
