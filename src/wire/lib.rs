@@ -18,20 +18,29 @@ mod arp;
 pub mod checksum;
 pub mod ecn;
 mod ethernet;
+mod gre;
 mod icmp4;
 mod icmp6;
+pub mod igmp;
 mod ip_protocol;
 mod ipv4;
 mod ipv6;
 mod ipv6_ext;
+pub mod lacp;
+pub mod lldp;
 mod mac;
+pub mod membership;
+pub mod mld;
 pub mod nd;
+pub mod pim;
+mod tags;
 mod tcp;
 mod udp;
 mod vxlan;
 
 pub use arp::{Arp, ArpOperation};
 pub use ethernet::{EtherType, Ethernet, Vlan};
+pub use gre::{BadGre, Gre, GreFields};
 pub use icmp4::{Icmp4, Icmp4Type, unreachable};
 pub use icmp6::{Icmp6, Icmp6Type, parameter_problem, unreachable6};
 pub use ip_protocol::IpProtocol;
@@ -41,6 +50,7 @@ pub use ipv6_ext::{
     BadChain, Ipv6Extension, Ipv6Extensions, Ipv6Fragment, Ipv6Option, Ipv6Options, UnknownOption, upper_layer,
 };
 pub use mac::{MacAddr, MacAddrError};
+pub use tags::Tags;
 pub use tcp::{Tcp, TcpFlags};
 pub use udp::Udp;
 pub use vxlan::Vxlan;
