@@ -55,6 +55,10 @@ impl RxQueue for Wire {
 }
 
 impl TxQueue for Wire {
+    fn takes_shared(&self) -> bool {
+        true
+    }
+
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let sent = &mut self.0.lock().unwrap().sent;
         for i in 0..burst.len() {

@@ -55,6 +55,10 @@ struct Sink {
 }
 
 impl TxQueue for Sink {
+    fn takes_shared(&self) -> bool {
+        true
+    }
+
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         self.left = self.left.saturating_sub(burst.len());
         if self.left == 0 {

@@ -43,12 +43,14 @@ pub(crate) mod tx {
     pub const REFUSED: usize = 2;
     pub const GONE: usize = 3;
     pub const RING_FULL: usize = 4;
+    pub const NO_BUFFER: usize = 5;
     pub const REASONS: &[&str] = &[
         "interface is down",
         "interface has no transmit queue",
         "device took no more packets",
         "device is gone",
         "ring to the interface's worker is full",
+        "no free buffer for a copy of shared bytes",
     ];
 }
 

@@ -5,7 +5,7 @@ use crate::counters::{InterfaceCounters, InterfaceTable, MAX_INTERFACES, NodeCou
 use crate::epoch::Guard;
 use crate::node::{Counters, Edges, Node, SLOT_CHOSEN, SLOT_CONSUME, SLOT_DROP, SLOT_HOLD, Token};
 use crate::packet::Packet;
-use crate::pool::{Buffer, Cache, Handoff};
+use crate::pool::{Buffer, Cache, Copies, Handoff};
 use crate::states::States;
 use crate::trace::Tracer;
 use std::marker::PhantomData;
@@ -162,6 +162,28 @@ impl<'w, N: Node> Ctx<'w, N> {
             return None;
         }
         Some(buffer)
+    }
+
+    /// A copy of a packet from its current header on, with all that the graph knows of it but its trace: the copy of one that
+    /// [shares](Packet::shared) its bytes shares them, too. `None` when the pool is empty.
+    pub fn copy(&mut self, packet: &Packet<'_>) -> Option<Buffer> {
+        let copy = self.env.cache.copy(packet)?;
+        self.env.ledger.made.add(1);
+        Some(copy)
+    }
+
+    /// Makes so many packets of one, which the node [holds](Ctx::hold), each from the current header on and with all that the graph knows
+    /// of it; the first goes on with its trace. Long ones share their bytes but for the first 256: nodes change and put in front
+    /// what they like, and only read what is behind. Take them with [`Copies::next`], at least the first.
+    pub fn share(&mut self, buffer: Buffer, copies: usize) -> Copies {
+        Copies::new(buffer, copies)
+    }
+
+    /// Gives a packet of the node's own bytes of its own, should it [share](Packet::shared) them; false when the pool is empty, and
+    /// the packet is as it was.
+    #[must_use]
+    pub fn unshare(&mut self, buffer: &mut Buffer) -> bool {
+        buffer.unshare(|| self.env.cache.alloc())
     }
 
     /// Gives up a packet of the node's own that is not to be sent after all.

@@ -4,6 +4,7 @@ use crate::frame::{Frame, VECTOR};
 use crate::packet::Packet;
 use crate::pool::{Buffer, Cache, Meta, Part, Pool};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
 
 /// How a sleeping worker learns that a receive queue has something.
@@ -40,6 +41,12 @@ pub trait TxQueue: Send {
     /// # Errors
     /// When the device is gone; nothing of the burst was sent.
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize>;
+
+    /// Whether it may be given packets with cells that [other packets have, too](Packet::shared): a queue that copies, or that gives
+    /// packets back [as such](Cache::put_packets). Others, to which each cell is its own, are given copies.
+    fn takes_shared(&self) -> bool {
+        false
+    }
 
     /// Gives back the cells of packets that have been sent; whether some are still out. Asked every 10 ms, and before the worker
     /// sleeps.
@@ -235,6 +242,21 @@ impl<'a> TxBurst<'a> {
         let index = *self.indices.get(position)?;
         // SAFETY: the burst owns its packets, and `&mut self` makes this view the only one.
         Some(unsafe { self.cache.pool().packet(index) })
+    }
+
+    /// For queues to which each cell is its own: packets with shared cells get cells of their own. How many packets from the front on
+    /// are such now; fewer than all when no buffer was left.
+    #[cold]
+    pub(crate) fn unshare(&mut self) -> usize {
+        let pool = self.cache.pool();
+        let unshared = self.indices.iter().take_while(|index| {
+            // SAFETY: the burst owns its packets, of which nobody has a view; the handle is forgotten below.
+            let mut packet = ManuallyDrop::new(unsafe { pool.adopt(**index) });
+            packet.unshare(|| self.cache.alloc())
+        });
+        let n = unshared.count();
+        self.indices = &self.indices[..n];
+        n
     }
 
     /// The first cells of the packets.

@@ -49,7 +49,7 @@ pub use graph::{Graph, GraphError};
 pub use local::{Borrow, Local};
 pub use node::{Node, NodeName};
 pub use packet::{Packet, Parts, Segments};
-pub use pool::{Buffer, CELL, Cache, DATA, HEADROOM, Part, Pool};
+pub use pool::{Buffer, CELL, Cache, Copies, DATA, HEADROOM, Part, Pool};
 pub use rows::{ErrorRow, LedgerTotals, NodeRow};
 pub use shared::QueueLost;
 pub use waker::Waker;

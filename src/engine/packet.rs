@@ -1,6 +1,6 @@
 //! The view of a packet that a node works on: headers as typed references, checked once.
 
-use crate::pool::{CELL, CHAINED, Meta, NONE, Part, Pool, TRACED};
+use crate::pool::{Behind, CELL, CHAINED, Meta, OWN, Part, Pool, SHARED, TRACED};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -56,10 +56,16 @@ impl<'a> Packet<'a> {
         self.meta.flags & CHAINED != 0
     }
 
+    /// Whether other packets have the buffers behind the first as well: they are only read.
+    #[inline(always)]
+    pub fn shared(&self) -> bool {
+        self.meta.flags & SHARED != 0
+    }
+
     #[cold]
     fn behind(&self) -> usize {
         // SAFETY: `self` borrows the buffer from its owner.
-        unsafe { self.pool.cold(self.index) }.chain_len as usize
+        unsafe { self.pool.cold_of(self.index) }.chain_len as usize
     }
 
     /// The bytes from the current header on, in the first buffer.
@@ -156,6 +162,23 @@ impl<'a> Packet<'a> {
         n
     }
 
+    /// Puts bytes of another cell where the packet's own are to be; those that a head has, usually, in one copy of fixed length.
+    ///
+    /// # Safety
+    /// So many can be read from there, in another cell; the packet has `len` bytes.
+    #[inline(always)]
+    pub(crate) unsafe fn copy_own(&mut self, from: *const u8, len: usize) {
+        // SAFETY: the caller's promise; the packet's bytes lie in its cell by the invariant of `Meta`.
+        unsafe {
+            let to = self.cell.as_ptr().add(usize::from(self.meta.offset));
+            if len == OWN {
+                to.cast::<[u8; OWN]>().write_unaligned(from.cast::<[u8; OWN]>().read_unaligned());
+            } else {
+                to.copy_from_nonoverlapping(from, len);
+            }
+        }
+    }
+
     /// Writes a whole fresh packet of known size; one copy of fixed length that the compiler unrolls.
     #[inline(always)]
     pub(crate) fn write_fixed<const N: usize>(&mut self, bytes: &[u8; N]) {
@@ -199,7 +222,8 @@ impl<'a> Packet<'a> {
         // SAFETY: the chain is the packet's, which is borrowed mutably from its owner.
         let mut cold = unsafe { self.pool.cold(self.index) };
         cold.chain_len = left as u32;
-        let mut more = true;
+        // Others need what is behind; how much of it is this packet's the first buffer knows.
+        let mut more = !self.shared();
         // The buffers keep their chain (they are freed with it); those behind the end become empty.
         while more {
             // SAFETY: as above; each buffer is viewed once, and the head's view is not among them.
@@ -214,10 +238,16 @@ impl<'a> Packet<'a> {
     }
 
     /// The packet's bytes from the current header on, a slice per buffer.
+    #[inline]
     pub fn segments(&self) -> Segments<'_> {
+        Segments { head: Some(self.data()), behind: self.rest() }
+    }
+
+    /// What follows the first buffer.
+    #[inline]
+    fn rest(&self) -> Behind<'_> {
         // SAFETY: the chain is the packet's, which stays borrowed.
-        let next = if self.chained() { unsafe { self.pool.cold(self.index) }.next } else { NONE };
-        Segments { pool: self.pool, head: Some(self.data()), next }
+        if self.chained() { unsafe { self.pool.behind(self.index) } } else { Behind::nothing(self.pool) }
     }
 
     /// Where the bytes of the first buffer lie.
@@ -228,7 +258,7 @@ impl<'a> Packet<'a> {
 
     /// Where the packet's bytes lie from the current header on, buffer by buffer; empty ones are left out.
     pub fn parts(&self) -> Parts<'_> {
-        Parts { pool: self.pool, next: self.index, _packet: PhantomData }
+        Parts { head: (!self.is_empty()).then(|| self.part()), behind: self.rest() }
     }
 
     /// Copies up to `to.len()` bytes from the current header on; how many there were.
@@ -262,9 +292,8 @@ impl<'a> Packet<'a> {
 
 /// The buffers of a packet, as slices; see [`Packet::segments`].
 pub struct Segments<'a> {
-    pool: &'static Pool,
     head: Option<&'a [u8]>,
-    next: u32,
+    behind: Behind<'a>,
 }
 
 impl<'a> Iterator for Segments<'a> {
@@ -272,26 +301,14 @@ impl<'a> Iterator for Segments<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        if let Some(head) = self.head.take() {
-            return Some(head);
-        }
-        if self.next == NONE {
-            return None;
-        }
-        // SAFETY: the packet that made this iterator is borrowed for 'a, and with it its chain; the head is not viewed again.
-        let p = unsafe { self.pool.packet::<'a>(self.next) };
-        // SAFETY: as above.
-        self.next = if p.chained() { unsafe { self.pool.cold(self.next) }.next } else { NONE };
-        // SAFETY: `offset + len <= CELL`, and the cell lives as long as 'a.
-        Some(unsafe { std::slice::from_raw_parts(p.cell.as_ptr().add(usize::from(p.meta.offset)), p.len()) })
+        self.head.take().or_else(|| self.behind.next().map(|(_, bytes)| bytes))
     }
 }
 
 /// Where a packet's bytes lie; see [`Packet::parts`].
 pub struct Parts<'a> {
-    pool: &'static Pool,
-    next: u32,
-    _packet: PhantomData<&'a Meta>,
+    head: Option<Part>,
+    behind: Behind<'a>,
 }
 
 impl Iterator for Parts<'_> {
@@ -299,17 +316,7 @@ impl Iterator for Parts<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Part> {
-        while self.next != NONE {
-            let index = self.next;
-            // SAFETY: the packet that made this iterator is borrowed, and with it its chain; this view ends here.
-            let p = unsafe { self.pool.packet(index) };
-            // SAFETY: as above.
-            self.next = if p.chained() { unsafe { self.pool.cold(index) }.next } else { NONE };
-            if !p.is_empty() {
-                return Some(Part { index, offset: p.meta.offset, len: p.meta.len });
-            }
-        }
-        None
+        self.head.take().or_else(|| self.behind.find(|(part, _)| part.len > 0).map(|(part, _)| part))
     }
 }
 

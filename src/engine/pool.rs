@@ -5,16 +5,24 @@
 //! [`CELL`] bytes of data (headroom, then packet). Only the data lies in the shared [`Region`].
 //!
 //! Ownership is what makes the safe API sound: an index lives in exactly one of a frame, a [`Buffer`], a worker's
-//! [`Cache`] or the pool's depot. Debug builds check it at every alloc and free.
+//! [`Cache`] or the pool's depot. Debug builds check it at every alloc and free. Cells behind the first one of a packet may belong to
+//! several packets together, which then only read them (`share`).
 
+mod behind;
 mod buffer;
 mod cache;
 mod meta;
+mod share;
+#[cfg(test)]
+mod share_tests;
 
+pub(crate) use behind::Behind;
 pub use buffer::Buffer;
 pub use cache::Cache;
-pub(crate) use meta::{CHAINED, Cold, Handoff, TRACED};
+pub(crate) use meta::{CHAINED, Cold, Handoff, SHARED, TRACED};
 pub use meta::{Meta, Part};
+pub use share::Copies;
+pub(crate) use share::OWN;
 
 use crate::memory::{HugePages, Region};
 use crate::packet::Packet;
@@ -23,7 +31,7 @@ use std::io;
 use std::ptr::NonNull;
 #[cfg(debug_assertions)]
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes free before a fresh packet, for headers to be put in front.
@@ -80,7 +88,8 @@ impl Pool {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{count} buffers; 16777216 at most")))?;
         let region = Region::new(count as usize * CELL, pages)?;
         let meta = vec![Meta::default(); count as usize].leak();
-        let cold = vec![Cold { next: NONE, chain_len: 0, trace: 0 }; count as usize].leak();
+        let cold = || Cold { next: NONE, chain_len: 0, trace: 0, sharers: AtomicU32::new(0) };
+        let cold = std::iter::repeat_with(cold).take(count as usize).collect::<Vec<_>>().leak();
         Ok(Box::leak(Box::new(Pool {
             meta: NonNull::from(&mut *meta).cast(),
             cold: NonNull::from(&mut *cold).cast(),
@@ -206,6 +215,9 @@ impl Pool {
         {
             let was = self.owned[index as usize].swap(owned, Relaxed);
             assert_ne!(was, owned, "buffer {index} {}", if owned { "handed out twice" } else { "freed twice" });
+            // SAFETY: the caller owned the cell until now; the count is atomic.
+            let sharers = unsafe { self.cold_of(index) }.sharers.load(Relaxed);
+            assert_eq!(sharers, 0, "buffer {index} is given back while others share it");
         }
         let _ = (index, owned);
     }

@@ -187,24 +187,25 @@ impl Worker {
         while let Some(&first) = indices.get(from) {
             // SAFETY: the frame owns its packets; one view at a time.
             let interface = unsafe { pool.packet(first) }.meta.tx_interface;
-            let mut bytes = 0;
+            let (mut bytes, mut shared) = (0, false);
             let run = indices[from..].iter().take_while(|i| {
                 // SAFETY: as above.
                 let packet = unsafe { pool.packet(**i) };
                 let same = packet.meta.tx_interface == interface;
                 if same {
                     bytes += packet.total_len() as u64;
+                    shared |= packet.chained() && packet.shared();
                 }
                 same
             });
             let to = from + run.count();
-            self.send_run(interface, &indices[from..to], bytes);
+            self.send_run(interface, &indices[from..to], bytes, shared);
             from = to;
         }
         self.schedule.give_back(frame);
     }
 
-    fn send_run(&mut self, interface: u32, indices: &[u32], bytes: u64) {
+    fn send_run(&mut self, interface: u32, indices: &[u32], bytes: u64, shared_cells: bool) {
         let shared = self.shared;
         let states = &shared.states;
         let hardware = states.hardware(interface);
@@ -217,11 +218,12 @@ impl Worker {
         } else if let Some(queue) = queue {
             // SAFETY: the packets are the frame's; those that are not kept are freed below.
             let mut burst = unsafe { TxBurst::new(&mut self.cache, indices) };
+            let n = if shared_cells && !queue.takes_shared() { burst.unshare() } else { all };
             // A driver that panics has sent nothing, but may have kept some.
             let result = catch_unwind(AssertUnwindSafe(|| queue.tx(&mut burst)));
             (kept, lost, lost_bytes) = burst.end();
             match result {
-                Ok(Ok(done)) => (done.min(all), tx::REFUSED),
+                Ok(Ok(done)) => (done.min(n), if n < all && done >= n { tx::NO_BUFFER } else { tx::REFUSED }),
                 Ok(Err(_)) | Err(_) => (kept, tx::GONE),
             }
         } else if let Some(owner) = self.tx_owner[hardware as usize % MAX_INTERFACES].filter(|o| *o != self.id) {

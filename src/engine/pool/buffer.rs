@@ -32,9 +32,12 @@ impl Buffer {
     }
 
     /// Appends `bytes`, taking further buffers from `alloc` as the packet outgrows one. False when none was left: the
-    /// packet is then incomplete.
+    /// packet is then incomplete. One with shared cells is [unshared](Buffer::unshare) before.
     pub fn append(&mut self, mut bytes: &[u8], mut alloc: impl FnMut() -> Option<Buffer>) -> bool {
         let mut head = self.packet();
+        if head.shared() {
+            return self.unshare(&mut alloc) && self.append(bytes, alloc);
+        }
         if !head.chained() {
             let n = head.extend(bytes);
             bytes = &bytes[n..];
@@ -46,7 +49,7 @@ impl Buffer {
     }
 
     /// The rest of [`Buffer::append`], for what does not fit the first buffer.
-    fn append_chain(&mut self, mut bytes: &[u8], alloc: &mut impl FnMut() -> Option<Buffer>) -> bool {
+    pub(super) fn append_chain(&mut self, mut bytes: &[u8], alloc: &mut impl FnMut() -> Option<Buffer>) -> bool {
         let (mut tail, mut grown) = (self.index, Vec::new());
         // SAFETY: the owner of the head owns the chain; one view at a time.
         while unsafe { self.pool.packet(tail) }.meta.flags & CHAINED != 0 {
@@ -87,19 +90,11 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut index = self.index;
         let mut depot = lock(&self.pool.depot);
-        loop {
-            self.pool.mark(index, false);
-            depot.push(index);
-            // SAFETY: ours until the depot's lock is released.
-            let (chained, next) =
-                unsafe { (self.pool.packet(index).meta.flags & CHAINED != 0, self.pool.cold(index).next) };
-            if !chained {
-                break;
-            }
-            index = next;
-        }
+        // SAFETY: ours, with its chain; what is in the depot nobody takes until its lock is released.
+        unsafe { self.pool.give_up_rest(self.index, |index| depot.push(index)) };
+        self.pool.mark(self.index, false);
+        depot.push(self.index);
     }
 }
 

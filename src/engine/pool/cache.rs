@@ -67,7 +67,7 @@ impl Cache {
     /// Gives cells back, each by itself: whatever chain they were part of is forgotten.
     ///
     /// # Safety
-    /// The caller owns every cell and gives it up.
+    /// The caller owns every cell, which no [shared](crate::Packet::shared) packet has a part of, and gives it up.
     #[inline]
     pub unsafe fn put(&mut self, cells: &[u32]) {
         for &index in cells {
@@ -101,14 +101,8 @@ impl Cache {
 
     #[cold]
     fn free_rest(&mut self, head: u32) {
-        let mut index = head;
-        // SAFETY: the owner of a chain's head owns all of it.
-        while unsafe { self.pool.packet(index) }.meta.flags & CHAINED != 0 {
-            // SAFETY: as above.
-            index = unsafe { self.pool.cold(index) }.next;
-            self.pool.mark(index, false);
-            self.free.push(index);
-        }
+        // SAFETY: the owner of a packet gives it up, with its chain.
+        unsafe { self.pool.give_up_rest(head, |index| self.free.push(index)) }
     }
 
     #[cold]

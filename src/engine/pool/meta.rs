@@ -1,6 +1,7 @@
 //! What is known of a packet beside its bytes.
 
 use super::{CELL, HEADROOM};
+use std::sync::atomic::AtomicU32;
 
 /// A piece of a packet: bytes in one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub struct Meta {
 }
 
 /// What only some packets need: chains and trace.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Cold {
     /// Next buffer of the chain, or `NONE`.
@@ -71,6 +72,8 @@ pub(crate) struct Cold {
     pub chain_len: u32,
     /// Number of this packet's trace.
     pub trace: u32,
+    /// Of the first cell of a shared tail: how many packets have a share in it. 0 of all other cells.
+    pub sharers: AtomicU32,
 }
 
 impl Meta {
@@ -101,3 +104,5 @@ const _: () = assert!(size_of::<Meta>() == 64 && size_of::<Cold>() == 64 && (CEL
 pub(crate) const CHAINED: u16 = 1;
 /// Flag: record what every node does to it.
 pub(crate) const TRACED: u16 = 2;
+/// Flag: the buffers that follow are other packets', too.
+pub(crate) const SHARED: u16 = 4;

@@ -76,6 +76,10 @@ struct TxWire {
 }
 
 impl TxQueue for TxWire {
+    fn takes_shared(&self) -> bool {
+        true
+    }
+
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         for at in 0..burst.len() {

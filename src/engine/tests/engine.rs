@@ -152,6 +152,10 @@ impl RxQueue for WireRx {
 struct WireTx(Wire);
 
 impl TxQueue for WireTx {
+    fn takes_shared(&self) -> bool {
+        true
+    }
+
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let mut queue = self.0.0.0.lock().unwrap();
         for i in 0..burst.len() {

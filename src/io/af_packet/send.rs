@@ -62,6 +62,10 @@ impl Sender {
 }
 
 impl TxQueue for Sender {
+    fn takes_shared(&self) -> bool {
+        true
+    }
+
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         // Packets dealt with, and those of them that were sent.
         let (mut at, mut sent) = (0, 0);

@@ -107,6 +107,10 @@ impl RxQueue for Timed<Box<dyn RxQueue>> {
 }
 
 impl TxQueue for Timed<Box<dyn TxQueue>> {
+    fn takes_shared(&self) -> bool {
+        self.0.takes_shared()
+    }
+
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let start = clock::clocks();
         let done = self.0.tx(burst)?;

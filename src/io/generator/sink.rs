@@ -51,6 +51,10 @@ impl Sink {
 }
 
 impl TxQueue for Sink {
+    fn takes_shared(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let all = burst.len();

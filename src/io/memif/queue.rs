@@ -288,6 +288,10 @@ impl Sender {
 }
 
 impl TxQueue for Sender {
+    fn takes_shared(&self) -> bool {
+        true
+    }
+
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let nobody = || {
             self.counts.add(count::TX_NO_PEER, burst_len(burst));

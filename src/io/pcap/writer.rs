@@ -106,6 +106,10 @@ impl WriteQueue {
 }
 
 impl TxQueue for WriteQueue {
+    fn takes_shared(&self) -> bool {
+        true
+    }
+
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut writer = lock(&self.writer);

@@ -101,6 +101,10 @@ impl Sender {
 }
 
 impl TxQueue for Sender {
+    fn takes_shared(&self) -> bool {
+        true
+    }
+
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let nothing_left = [0; HEADER];
         let mut sent = 0;

@@ -81,6 +81,10 @@ fn another(pairs: u64, worker: usize) -> Option<usize> {
 }
 
 impl TxQueue for Sender {
+    fn takes_shared(&self) -> bool {
+        true
+    }
+
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let mut taken = Sender::ring(&self.shared, self.queue);
         let ring = taken.as_mut().and_then(|taken| taken.as_mut());
