@@ -40,11 +40,12 @@ pub fn hello(packet: &[u8]) -> Option<Duration> {
         }
         _ => return None,
     };
-    let [HELLO, _, _, _, mut options @ ..] = message else { return None };
+    let [HELLO, _, _, _, options @ ..] = message else { return None };
+    let mut options = options;
     loop {
-        let [a, b, c, d, ref rest @ ..] = *options else { return Some(DEFAULT) };
-        let (value, rest) = rest.split_at_checked(u16::from_be_bytes([c, d]).into())?;
-        if let (HOLD_TIME, [high, low]) = (u16::from_be_bytes([a, b]), value) {
+        let [a, b, c, d, rest @ ..] = options else { return Some(DEFAULT) };
+        let (value, rest) = rest.split_at_checked(u16::from_be_bytes([*c, *d]).into())?;
+        if let (HOLD_TIME, [high, low]) = (u16::from_be_bytes([*a, *b]), value) {
             return Some(Duration::from_secs(u16::from_be_bytes([*high, *low]).into()));
         }
         options = rest;
