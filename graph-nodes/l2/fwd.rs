@@ -1,9 +1,11 @@
 //! l2-fwd: finds the port that a frame's destination is behind.
-//! Reads: rx interface, scratch. Writes: tx interface.
+//! Reads: rx interface, scratch. Writes: tx interface, adjacency (the number of a remote).
 
+use super::news::News;
 use super::storm::Kind;
 use super::tables::{Bridging, Found};
 use super::{flood, output};
+use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::Ethernet;
 use std::fmt;
@@ -24,6 +26,7 @@ counters! {
         NoForward => "port doesn't forward",
         Short => "shorter than its Ethernet header",
         NoPort => "interface is no port any more",
+        NoRemote => "remote end of a tunnel is no more",
     }
 }
 
@@ -33,7 +36,8 @@ pub struct Trace(Option<u16>);
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(port) => write!(f, "destination is behind interface {port}"),
+            Some(port) if usize::from(port) < MAX_INTERFACES => write!(f, "destination is behind interface {port}"),
+            Some(remote) => write!(f, "destination is behind remote {remote}"),
             None => write!(f, "destination is unknown"),
         }
     }
@@ -62,13 +66,28 @@ impl Node for Fwd {
         };
         match port {
             Some(_) if !from.forward => cx.drop(Count::NoForward),
-            Some(port) => {
+            Some(port) if usize::from(port) < MAX_INTERFACES => {
                 packet.meta.tx_interface = port.into();
                 Next::Output
             }
+            Some(remote) => self.remote(remote, packet, cx),
             None if !from.flood_unknown => cx.drop(Count::Unknown),
-            None if !from.storm.allows(Kind::Unknown, cx.now()) => cx.drop(Count::Storm),
+            None if !from.storm.allows(Kind::Unknown, cx.now()) => {
+                let interface = packet.meta.rx_interface;
+                self.bridging.journal.tell(News::Storm { interface, kind: Kind::Unknown }, cx.now());
+                cx.drop(Count::Storm)
+            }
             None => Next::Flood,
         }
+    }
+}
+
+impl Fwd {
+    /// To the tunnel that the remote is an end of.
+    fn remote(&self, remote: u16, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Fwd>) -> Next {
+        let Some(interface) = self.bridging.behind(remote) else { return cx.drop(Count::NoRemote) };
+        packet.meta.tx_interface = interface;
+        packet.meta.adjacency = remote.into();
+        Next::Output
     }
 }

@@ -1,8 +1,10 @@
 //! l2-input: takes the frames of a port: looks where its stations may be found, and stops what no bridge passes on.
 //! Reads: rx interface. Writes: scratch.
 
+use super::news::News;
+use super::port::Port;
 use super::storm::Kind;
-use super::tables::{Bridging, Found, Port};
+use super::tables::{Bridging, Found, Priority, said_behind};
 use super::{flood, fwd, learn};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::mac::Station;
@@ -62,12 +64,15 @@ impl Node for Input {
             return Found::default().put(packet);
         };
         let (stations, domain) = (&self.bridging.stations, port.domain);
+        let behind = if port.tunnel { said_behind(packet) } else { packet.meta.rx_interface as u16 };
         let place = |mac: MacAddr| {
             let place = stations.place(Station::new(domain, mac.0));
             stations.prefetch(place);
             place
         };
-        Found { source: place(src), destination: place(dst), domain }.put(packet);
+        packet.meta.adjacency = 0;
+        Found { source: place(src), destination: place(dst), domain, behind, priority: Priority::default() }
+            .put(packet);
     }
 
     #[inline(always)]
@@ -83,24 +88,27 @@ impl Node for Input {
             return cx.drop(Count::BadSource);
         }
         if header.dst.is_multicast() {
-            return group(port, header.dst, cx);
+            return self.group(port, packet.meta.rx_interface, header.dst, cx);
         }
         if port.learn { Next::Learn } else { Next::Forward }
     }
 }
 
-/// A frame to a group.
-fn group(port: &Port, dst: MacAddr, cx: &mut Ctx<'_, Input>) -> Next {
-    let (kind, storm) = match dst {
-        _ if is_reserved(dst) && !port.pass_reserved => return cx.drop(Count::Reserved),
-        _ if !port.flood => return cx.drop(Count::NoFlood),
-        MacAddr::BROADCAST => (Kind::Broadcast, Count::Broadcast),
-        _ => (Kind::Multicast, Count::Multicast),
-    };
-    if !port.storm.allows(kind, cx.now()) {
-        return cx.drop(storm);
+impl Input {
+    /// A frame to a group.
+    fn group(&self, port: &Port, interface: u32, dst: MacAddr, cx: &mut Ctx<'_, Input>) -> Next {
+        let (kind, storm) = match dst {
+            _ if is_reserved(dst) && !port.pass_spanning_tree => return cx.drop(Count::Reserved),
+            _ if !port.flood => return cx.drop(Count::NoFlood),
+            MacAddr::BROADCAST => (Kind::Broadcast, Count::Broadcast),
+            _ => (Kind::Multicast, Count::Multicast),
+        };
+        if !port.storm.allows(kind, cx.now()) {
+            self.bridging.journal.tell(News::Storm { interface, kind }, cx.now());
+            return cx.drop(storm);
+        }
+        if port.learn { Next::Learn } else { Next::Flood }
     }
-    if port.learn { Next::Learn } else { Next::Flood }
 }
 
 /// Whether one of the addresses that bridges don't pass on (IEEE 802.1Q-2018 table 8-1): 01-80-C2-00-00-00 to 0F.

@@ -1,11 +1,12 @@
 //! l2-learn: remembers that a frame's source is behind the port that it came in by.
 //! Reads: rx interface, scratch.
 
+use super::news::News;
 use super::tables::{Bridging, Found};
 use super::{flood, fwd};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::mac::Heard;
-use millrace_wire::Ethernet;
+use millrace_wire::{Ethernet, MacAddr};
 use std::fmt;
 
 /// Its name.
@@ -61,28 +62,35 @@ impl Node for Learn {
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let Some(&Ethernet { src, dst, .. }) = packet.header::<Ethernet>() else { return cx.drop(Count::Short) };
         let found = Found::of(packet);
-        let heard = self.bridging.stations.hear(found.station(src.0), found.source, packet.meta.rx_interface as u16);
+        let heard = self.bridging.stations.hear(found.station(src.0), found.source, found.behind);
         cx.trace(packet, || Trace(heard));
         if heard == Heard::Fixed {
             return cx.drop(Count::Fixed);
         }
         if heard != Heard::Known {
-            changed(heard, cx);
+            self.changed(heard, src, packet, cx);
         }
         if dst.is_multicast() { Next::Flood } else { Next::Forward }
     }
 }
 
-#[cold]
-fn changed(heard: Heard, cx: &mut Ctx<'_, Learn>) {
-    let count = match heard {
-        Heard::Known | Heard::Fixed => return,
-        Heard::New => Count::New,
-        Heard::Moved(_) => Count::Moved,
-        Heard::PortFull => Count::PortFull,
-        Heard::BridgeFull => Count::BridgeFull,
-        Heard::TableFull => Count::TableFull,
-        Heard::Busy => Count::Busy,
-    };
-    cx.count(count);
+impl Learn {
+    #[cold]
+    fn changed(&self, heard: Heard, mac: MacAddr, packet: &Packet<'_>, cx: &mut Ctx<'_, Learn>) {
+        let Found { domain, behind, .. } = Found::of(packet);
+        let interface = packet.meta.rx_interface;
+        let (count, news) = match heard {
+            Heard::Known | Heard::Fixed => return,
+            Heard::New => (Count::New, None),
+            Heard::Moved(from) => (Count::Moved, Some(News::Moved { domain, mac, from, to: behind, interface })),
+            Heard::PortFull => (Count::PortFull, Some(News::PortFull { interface, mac })),
+            Heard::BridgeFull => (Count::BridgeFull, Some(News::BridgeFull { interface, domain, mac })),
+            Heard::TableFull => (Count::TableFull, None),
+            Heard::Busy => (Count::Busy, None),
+        };
+        cx.count(count);
+        if let Some(news) = news {
+            self.bridging.journal.tell(news, cx.now());
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! l2-output: whether a frame may leave by the port that was chosen.
 //! Reads: rx interface, tx interface.
 
-use super::tables::Bridging;
+use super::bvi_input;
+use super::port::PortKind;
+use super::tables::{Bridging, Found};
 use crate::interface;
 use millrace_engine::node::NoTrace;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
@@ -10,8 +12,8 @@ use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 pub const NAME: NodeName = NodeName::new("l2-output");
 
 edges! {
-    /// Out.
-    pub enum Next { Output => interface::output::NAME }
+    /// Out, or to the router itself.
+    pub enum Next { Output => interface::output::NAME, Bvi => bvi_input::NAME }
 }
 
 counters! {
@@ -44,9 +46,15 @@ impl Node for Output {
         }
         let port = |interface| self.bridging.ports.get(interface, &cx.guard());
         let (Some(from), Some(to)) = (port(rx), port(tx)) else { return cx.drop(Count::NoPort) };
+        if to.domain != Found::of(packet).domain {
+            return cx.drop(Count::NoPort);
+        }
         if !from.reaches(to) {
             return cx.drop(Count::Apart);
         }
-        Next::Output
+        match to.kind {
+            PortKind::Device => Next::Output,
+            PortKind::Bvi => Next::Bvi,
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! What bridging reads: ports and domains, which control writes, and the table of stations, which workers write, too.
 
-use super::storm::Storm;
+use super::news::Journal;
+use super::port::Port;
 use crossbeam::utils::CachePadded;
 use millrace_engine::Packet;
 use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::epoch::Slots;
-use millrace_tables::mac::{BRIDGES, MacTable, Place, Station};
+use millrace_tables::mac::{self, BRIDGES, MacTable, Place, Station};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// All of it; clones are handles to the same tables.
 #[derive(Clone, Debug)]
@@ -22,61 +24,38 @@ pub struct Tables {
     pub domains: Slots<Domain>,
     /// Where stations are.
     pub stations: MacTable,
+    /// What control should hear of, and what happened at each port.
+    pub journal: Journal,
+    /// By the number of a remote, from [`MAX_INTERFACES`] on: the interface that it is reached by; 0 for none.
+    remotes: Box<[AtomicU32]>,
 }
 
-/// An interface that is in a domain, and what it may do there.
-#[derive(Debug)]
-pub struct Port {
-    /// Its domain; at least 1, below [`BRIDGES`].
-    pub domain: u16,
-    /// Whether stations are learnt from its frames.
-    pub learn: bool,
-    /// Whether frames from it to stations that are known go on.
-    pub forward: bool,
-    /// Whether its frames to groups are flooded.
-    pub flood: bool,
-    /// Whether its frames to unknown stations are flooded.
-    pub flood_unknown: bool,
-    /// Whether link-local control frames (spanning tree, LACP, LLDP and the like; 802.1Q table 8-1) are flooded like others: a
-    /// bridge doesn't, a wire does.
-    pub pass_reserved: bool,
-    /// Isolated ports reach only those that are not.
-    pub isolated: bool,
-    /// Ports of one split-horizon group don't reach each other; 0 is no group.
-    pub group: u8,
-    /// How much of it is flooded a second.
-    pub storm: Storm,
-}
-
-impl Port {
-    /// A port that does everything, without limits.
+impl Tables {
+    /// The interface that a remote is reached by; `number` is at least [`MAX_INTERFACES`].
+    #[inline]
     #[must_use]
-    pub const fn new(domain: u16) -> Port {
-        Port {
-            domain,
-            learn: true,
-            forward: true,
-            flood: true,
-            flood_unknown: true,
-            pass_reserved: false,
-            isolated: false,
-            group: 0,
-            storm: Storm::off(),
-        }
+    pub fn behind(&self, number: u16) -> Option<u32> {
+        let interface = self.remotes.get(usize::from(number).checked_sub(MAX_INTERFACES)?)?.load(Relaxed);
+        (interface != 0).then_some(interface)
     }
 
-    /// Whether frames may go from this port to that one, which is another one of the same domain.
-    #[inline(always)]
-    #[must_use]
-    pub const fn reaches(&self, to: &Port) -> bool {
-        let apart = self.isolated && to.isolated || self.group != 0 && self.group == to.group;
-        self.domain == to.domain && !apart
+    /// Says by which interface a remote is reached from now on, if by any. `number` is at least [`MAX_INTERFACES`] and below
+    /// [`PORTS`](mac::PORTS); others are ignored.
+    pub fn set_behind(&self, number: u16, interface: Option<u32>) {
+        let remote = usize::from(number).checked_sub(MAX_INTERFACES).and_then(|at| self.remotes.get(at));
+        if let Some(remote) = remote {
+            remote.store(interface.unwrap_or(0), Relaxed);
+        }
     }
 }
 
 /// A domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Domain {
+    /// The VLAN that it is; 0: of frames without VLANs.
+    pub vlan: u16,
+    /// Whether frames go by way of who answers for stations or listens to what groups they want.
+    pub look: bool,
     /// The interfaces that flooded frames go to.
     pub members: Vec<u32>,
 }
@@ -91,6 +70,8 @@ impl Bridging {
             ports: Slots::new(MAX_INTERFACES as u32),
             domains: Slots::new(BRIDGES as u32),
             stations: MacTable::new(stations)?,
+            journal: Journal::default(),
+            remotes: (MAX_INTERFACES..mac::PORTS).map(|_| AtomicU32::new(0)).collect(),
         }))))
     }
 }
@@ -110,23 +91,63 @@ pub(super) struct Found {
     pub source: Place,
     pub destination: Place,
     pub domain: u16,
+    /// What the source is learnt behind: the port's interface, or a remote.
+    pub behind: u16,
+    /// Of the tag that chose the domain.
+    pub priority: Priority,
+}
+
+/// The priority of a frame: priority code point and drop eligibility of the tag that it had; as many bits as in a tag, at their places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Priority(u8);
+
+impl Priority {
+    /// Of a tag's control information.
+    pub const fn of(control: u16) -> Priority {
+        Priority((control >> 12) as u8)
+    }
+
+    /// The control information of a tag of `vlan`.
+    pub const fn control(self, vlan: u16) -> u16 {
+        (self.0 as u16) << 12 | vlan & 0xfff
+    }
 }
 
 impl Found {
     #[inline(always)]
     pub fn put(self, packet: &mut Packet<'_>) {
-        packet.meta.scratch = [self.source.to_bits(), self.destination.to_bits(), u64::from(self.domain)];
+        let third = u64::from(self.domain) | u64::from(self.behind) << 16 | u64::from(self.priority.0) << 32;
+        packet.meta.scratch = [self.source.to_bits(), self.destination.to_bits(), third];
     }
 
     #[inline(always)]
     pub fn of(packet: &Packet<'_>) -> Found {
-        let [source, destination, domain] = packet.meta.scratch;
+        let [source, destination, third] = packet.meta.scratch;
         let place = Place::from_bits;
-        Found { source: place(source), destination: place(destination), domain: domain as u16 }
+        Found {
+            source: place(source),
+            destination: place(destination),
+            domain: third as u16,
+            behind: (third >> 16) as u16,
+            priority: Priority((third >> 32) as u8),
+        }
     }
 
     #[inline(always)]
     pub const fn station(self, mac: [u8; 6]) -> Station {
         Station::new(self.domain, mac)
     }
+}
+
+/// Says which remote the source of a frame is behind: one that was taken out of a tunnel, and goes on to l2-input by a port that is one
+/// ([`Port::tunnel`]).
+#[inline(always)]
+pub fn set_behind(packet: &mut Packet<'_>, number: u16) {
+    packet.meta.scratch[2] = u64::from(number) << 16;
+}
+
+/// What [`set_behind`] said.
+#[inline(always)]
+pub(super) fn said_behind(packet: &Packet<'_>) -> u16 {
+    (packet.meta.scratch[2] >> 16) as u16
 }

@@ -1,9 +1,12 @@
 //! What the tests of bridging share: a bridge of four ports, and frames.
 
 use super::{Bridging, Domain, Port};
+use crate::ethernet;
+use millrace_engine::builtin::INTERFACE_TX;
 use millrace_engine::epoch::domain;
+use millrace_engine::node::NoTrace;
 use millrace_engine::testing::Testbed;
-use millrace_engine::{Graph, NodeName};
+use millrace_engine::{Ctx, Graph, Node, NodeName, Packet, counters, edges};
 use millrace_tables::mac::Station;
 
 /// Ports of the tests' first domain.
@@ -23,6 +26,24 @@ pub fn frame(from: [u8; 6], to: [u8; 6], payload: &[u8]) -> Vec<u8> {
     [&to[..], &from, &[0x88, 0xb5], payload].concat()
 }
 
+edges! { pub enum Next { Tx => INTERFACE_TX } }
+counters! { pub enum Count {} }
+
+/// In the place of ethernet-input: what the router receives by an interface appears on that one's wire.
+struct Router;
+
+impl Node for Router {
+    const NAME: NodeName = ethernet::input::NAME;
+    type Next = Next;
+    type Count = Count;
+    type Trace = NoTrace;
+
+    fn packet(&mut self, packet: &mut Packet<'_>, _: &mut Ctx<'_, Self>) -> Next {
+        packet.meta.tx_interface = packet.meta.rx_interface;
+        Next::Tx
+    }
+}
+
 /// A bridge on a testbed.
 pub struct Bridge {
     pub bridging: Bridging,
@@ -38,7 +59,7 @@ impl Bridge {
         crate::interface::register(&mut graph);
         crate::capture::register(&mut graph, &captures);
         super::register(&mut graph, &bridging);
-        graph.input(millrace_engine::builtin::ERROR_DROP);
+        graph.node(|_| Router).input(ethernet::input::NAME);
         let bed = Testbed::new(graph, workers, ports);
         ports.iter().for_each(|port| bed.switch(super::FEATURE.arc, super::FEATURE.node, *port, true));
         Bridge { bridging, bed }
@@ -59,7 +80,10 @@ impl Bridge {
 
     /// Sets the ports that a domain floods to.
     pub fn members(&self, number: u16, members: &[u32]) {
-        self.bridging.domains.set(&domain(), number.into(), Domain { members: members.to_vec() }).unwrap();
+        self.bridging
+            .domains
+            .set(&domain(), number.into(), Domain { members: members.to_vec(), ..Domain::default() })
+            .unwrap();
     }
 
     /// The ports that a frame leaves by, all as it came.

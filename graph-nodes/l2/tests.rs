@@ -70,7 +70,7 @@ fn what_no_bridge_passes_on() {
     }
     assert_eq!(bridge.behind(1, mac(1)), None, "nothing is learnt from them");
     assert_eq!(bridge.sent(1, &frame(mac(1), [1, 0x80, 0xc2, 0, 0, 0x10], b"")), [2, 3, 4], "that one is a group");
-    bridge.port(1, Port { pass_reserved: true, ..Port::new(1) });
+    bridge.port(1, Port { pass_spanning_tree: true, ..Port::new(1) });
     assert_eq!(bridge.sent(1, &frame(mac(1), [1, 0x80, 0xc2, 0, 0, 0], b"")), [2, 3, 4]);
 }
 

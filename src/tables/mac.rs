@@ -26,10 +26,10 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Ports are numbered below, as interfaces are.
-pub const PORTS: usize = 1024;
-/// Bridges are numbered below; 0 is none.
-pub const BRIDGES: usize = 1024;
+/// What stations are behind is numbered below: interfaces, and remote ends of tunnels.
+pub const PORTS: usize = 4096;
+/// Bridges, each VLAN of one for itself, are numbered below; 0 is none.
+pub const BRIDGES: usize = 16_384;
 /// Locks that changes are spread over.
 const LOCKS: usize = 256;
 

@@ -1,6 +1,6 @@
 //! Entries of the MAC table: two atomic words, of which the second tells whether it belongs to the first.
 
-use super::{Known, Station};
+use super::{Known, PORTS, Station};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Entries of a bucket.
@@ -15,25 +15,27 @@ pub const fn stamp(seconds: u32) -> u32 {
     seconds & STAMP
 }
 
-/// What is known of a station: from bit 0 on 10 bits of port, 22 of time, 31 of the station's hash, 1 that says whether it is fixed.
+/// What is known of a station: from bit 0 on 12 bits of port, 22 of time, 29 of the station's hash, 1 that says whether it is fixed.
 /// Never zero, which is an empty slot's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value(u64);
 
 impl Value {
     const FIXED: u64 = 1 << 63;
-    const HASH: u64 = 0x7fff_ffff << 32;
+    const PORT: u64 = PORTS as u64 - 1;
+    const TIME: u32 = 12;
+    const HASH: u64 = 0x1fff_ffff << 34;
 
     /// Of a station behind `port`, heard at `now`.
     #[inline(always)]
     pub const fn new(port: u16, now: u32, hash: u64) -> Value {
-        Value((port & 0x3ff) as u64 | (stamp(now) as u64) << 10 | Value::tag(hash))
+        Value(port as u64 & Value::PORT | (stamp(now) as u64) << Value::TIME | Value::tag(hash))
     }
 
     /// Bits of the hash that are in the value; one is always set.
     #[inline(always)]
     const fn tag(hash: u64) -> u64 {
-        (hash | 1 << 32) & Value::HASH
+        (hash | 1 << 34) & Value::HASH
     }
 
     #[inline(always)]
@@ -53,18 +55,18 @@ impl Value {
 
     #[inline(always)]
     pub const fn port(self) -> u16 {
-        (self.0 & 0x3ff) as u16
+        (self.0 & Value::PORT) as u16
     }
 
     #[inline(always)]
     pub const fn heard(self) -> u32 {
-        (self.0 >> 10) as u32 & STAMP
+        (self.0 >> Value::TIME) as u32 & STAMP
     }
 
     /// The same, heard now.
     #[inline(always)]
     pub const fn heard_at(self, now: u32) -> Value {
-        Value(self.0 & !((STAMP as u64) << 10) | (stamp(now) as u64) << 10)
+        Value(self.0 & !((STAMP as u64) << Value::TIME) | (stamp(now) as u64) << Value::TIME)
     }
 
     #[inline(always)]
@@ -118,7 +120,7 @@ impl Slot {
 #[repr(C, align(64))]
 pub struct Bucket([Slot; SLOTS]);
 
-const _: () = assert!(size_of::<Bucket>() == 64);
+const _: () = assert!(size_of::<Bucket>() == 64 && PORTS == 1 << Value::TIME);
 
 impl Bucket {
     pub fn slots(&self) -> &[Slot; SLOTS] {

@@ -1,0 +1,84 @@
+//! bvi-output: frames that the router sends by a bridge's own routed interface, or a VLAN of it, enter the bridge; the last feature
+//! of the interface-output arc there.
+//! Reads: tx interface. Writes: rx interface, marks.
+
+use super::input;
+use crate::marks;
+use millrace_engine::node::NoTrace;
+use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
+
+/// Its name.
+pub const NAME: NodeName = NodeName::new("bvi-output");
+
+edges! {
+    /// Into the bridge.
+    pub enum Next { Input => input::NAME }
+}
+
+counters! {
+    /// Why frames end here.
+    pub enum Count { Down => "interface is down" }
+}
+
+/// The node.
+pub struct BviOutput;
+
+impl Node for BviOutput {
+    const NAME: NodeName = NAME;
+    // Only at their metadata.
+    const LOOKS: bool = false;
+    type Next = Next;
+    type Count = Count;
+    type Trace = NoTrace;
+
+    #[inline(always)]
+    fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
+        let (interface, bytes) = (packet.meta.tx_interface, packet.total_len() as u64);
+        let bvi = cx.hardware(interface);
+        if !cx.is_up(interface) || !cx.is_up(bvi) {
+            cx.interface(interface).tx_drops.add(1);
+            return cx.drop(Count::Down);
+        }
+        let count = |interface| {
+            let counters = cx.interface(interface);
+            counters.tx_packets.add(1);
+            counters.tx_bytes.add(bytes);
+        };
+        count(interface);
+        if bvi != interface {
+            count(bvi);
+        }
+        packet.meta.rx_interface = bvi;
+        packet.meta.marks &= marks::TUNNELLED;
+        Next::Input
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millrace_engine::testing::Bench;
+
+    #[test]
+    fn frames_enter_the_bridge_and_are_counted() {
+        let (bvi, vlan, down) = (5, 6, 7);
+        let mut bench = Bench::new(BviOutput);
+        bench.set_up(down, false);
+        bench.set_hardware(vlan, bvi);
+        for (interface, next, counts) in
+            [(bvi, "l2-input", &[][..]), (vlan, "l2-input", &[]), (down, "drop", &[("interface is down", 1)])]
+        {
+            let outcome =
+                bench.run(&[b"frame"], |meta| (meta.tx_interface, meta.marks) = (interface, marks::OWN | 512));
+            let packet = &outcome.packets[0];
+            assert_eq!((packet.next, &outcome.counts[..]), (next, counts), "interface {interface}");
+            if next != "drop" {
+                assert_eq!((packet.rx_interface, packet.marks), (bvi, 512), "interface {interface}");
+            }
+        }
+        let sent = |interface| bench.interface(interface).tx_packets;
+        assert_eq!((sent(bvi), sent(vlan), sent(down)), (2, 1, 0));
+        assert_eq!(bench.interface(down).tx_drops, 1);
+        assert_eq!(bench.interface(vlan).tx_bytes, 5);
+    }
+}
