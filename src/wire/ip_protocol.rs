@@ -13,10 +13,14 @@ impl IpProtocol {
     pub const ICMP: Self = Self(1);
     /// IGMP.
     pub const IGMP: Self = Self(2);
+    /// IPv4 in IP (RFC 2003, RFC 2473).
+    pub const IPV4: Self = Self(4);
     /// TCP.
     pub const TCP: Self = Self(6);
     /// UDP.
     pub const UDP: Self = Self(17);
+    /// IPv6 in IP (RFC 4213, RFC 2473).
+    pub const IPV6: Self = Self(41);
     /// IPv6 routing header (RFC 8200 section 4.4).
     pub const ROUTING: Self = Self(43);
     /// IPv6 fragment header (RFC 8200 section 4.5).
@@ -46,8 +50,10 @@ impl fmt::Display for IpProtocol {
             Self::HOP_BY_HOP => f.write_str("hop-by-hop"),
             Self::ICMP => f.write_str("icmp"),
             Self::IGMP => f.write_str("igmp"),
+            Self::IPV4 => f.write_str("ipv4"),
             Self::TCP => f.write_str("tcp"),
             Self::UDP => f.write_str("udp"),
+            Self::IPV6 => f.write_str("ipv6"),
             Self::ROUTING => f.write_str("routing"),
             Self::FRAGMENT => f.write_str("fragment"),
             Self::GRE => f.write_str("gre"),
