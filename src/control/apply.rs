@@ -2,7 +2,7 @@
 //! those that were done are undone.
 
 use super::Router;
-use super::devices::own_mac;
+use super::devices::{own_mac, unset_mac};
 use super::events::Severity;
 use super::history::Pending;
 use super::routes::{Hop, Origin, Path, Source};
@@ -238,7 +238,7 @@ impl Router {
                     device.set_mac(mac).map_err(|error| format!("{name}: its address can't be set: {error}"))?;
                     interface.mac = MacAddr(mac);
                 } else {
-                    interface.mac = change.to.map_or(MacAddr::ZERO, |mac| MacAddr(mac.0));
+                    interface.mac = MacAddr(change.to.map_or_else(|| unset_mac(&interface.driver, &name), |mac| mac.0));
                 }
                 interface.wanted_mac = change.to;
             }

@@ -67,13 +67,16 @@ impl Router {
             return Err(CaptureError::Running(self.capture.status.file.clone()));
         }
         let only = wanted.interface.as_deref().map(|name| {
-            self.interfaces.named(name).map(|i| (i.index, i.parent)).ok_or(CaptureError::NoInterface(name.to_owned()))
+            self.interfaces
+                .named(name)
+                .map(|i| (i.index, i.parent.as_ref().map(|(_, vlan)| vlan.outer)))
+                .ok_or(CaptureError::NoInterface(name.to_owned()))
         });
         let only = only.transpose()?;
         let filter = wanted.filter.as_deref().map(|text| {
             text.parse::<Filter>().map_err(|error| CaptureError::Filter(text.to_owned(), error.to_string()))
         });
-        let vlan = only.and_then(|(_, parent)| parent).map(|(_, vlan)| vlan);
+        let vlan = only.and_then(|(_, vlan)| vlan);
         let filter = byte_filter(filter.transpose()?, vlan);
         let failed = |error| CaptureError::File(wanted.file.clone(), error);
         let file = File::create(&wanted.file).map_err(failed)?;
@@ -147,9 +150,9 @@ impl Router {
         let Some(index) = only else {
             return self.interfaces.iter().for_each(|i| self.switch(i.index, i.index, on));
         };
-        let parent = self.interfaces.get(index).and_then(|i| i.parent);
+        let parent = self.interfaces.get(index).and_then(|i| i.parent.as_ref());
         // What comes in on a sub-interface is copied with its parent's frames, and chosen by its VLAN.
-        self.switch(parent.map_or(index, |(parent, _)| parent), index, on);
+        self.switch(parent.map_or(index, |(parent, _)| *parent), index, on);
         for child in self.interfaces.children(index) {
             self.engine.switch_feature(output::ARC.name, tx::NAME, child, on);
         }

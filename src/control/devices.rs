@@ -27,9 +27,10 @@ impl Router {
     pub(super) fn create_interface(&mut self, name: &Name, settings: &Settings) -> Result<(), String> {
         let table = self.table(&settings.vrf)?;
         let parent = match &settings.driver {
-            Driver::Vlan(vlan) => Some((self.interface_index(&vlan.parent)?, vlan.outer)),
+            Driver::Vlan(vlan) => Some((self.interface_index(&vlan.parent)?, vlan.clone())),
             _ => None,
         };
+        let parent_index = parent.as_ref().map(|(parent, _)| *parent);
         let index = self.interfaces.allocate().ok_or("there are 1023 interfaces already")?;
         let mut interface = Interface {
             name: name.clone(),
@@ -50,8 +51,8 @@ impl Router {
             parent,
             device: None,
             idle: Vec::new(),
-            link: Link::Missing,
-            mac: settings.mac.map_or(MacAddr::ZERO, |mac| MacAddr(mac.0)),
+            link: if settings.driver.is_virtual() { Link::Up } else { Link::Missing },
+            mac: MacAddr(settings.mac.map_or_else(|| unset_mac(&settings.driver, name), |mac| mac.0)),
             problem: None,
             told: Vec::new(),
             pollers: Vec::new(),
@@ -72,7 +73,7 @@ impl Router {
                 return Err(error.to_string());
             }
         }
-        self.engine.set_hardware(index, parent.map_or(index, |(parent, _)| parent));
+        self.engine.set_hardware(index, parent_index.unwrap_or(index));
         self.interfaces.insert(interface);
         if let Err(error) = self.refresh(index) {
             self.remove_interface(index);
@@ -93,11 +94,11 @@ impl Router {
         self.engine.detach(index);
         self.capture_gone_interface(index);
         self.forwarding.interfaces.clear(&domain(), index);
-        let parent = self.interfaces.get(index).and_then(|i| i.parent);
+        let parent = self.interfaces.get(index).and_then(|i| i.parent.as_ref()).map(|(parent, _)| *parent);
         // Dropping it closes the device.
         drop(self.interfaces.remove(index));
         self.engine.set_hardware(index, index);
-        if let Some((parent, _)) = parent {
+        if let Some(parent) = parent {
             self.publish(parent);
         }
         self.interface_changed();
@@ -192,7 +193,7 @@ impl Router {
         told.into_iter().for_each(|index| self.tell_notes(index));
         self.devices_left = false;
         let missing: Vec<u32> =
-            self.interfaces.iter().filter(|i| i.device.is_none() && i.parent.is_none()).map(|i| i.index).collect();
+            self.interfaces.iter().filter(|i| i.device.is_none() && !i.driver.is_virtual()).map(|i| i.index).collect();
         missing.into_iter().for_each(|index| self.open_again(index));
     }
 
@@ -265,11 +266,11 @@ impl Router {
         let is_up = self.interfaces.is_up(index);
         let was_up = self.routes.adjacencies().is_up(index);
         let Some(interface) = self.interfaces.get(index) else { return Ok(()) };
-        let (mtu, vlan) = (interface.mtu, interface.parent.map(|(_, vlan)| vlan));
+        let (mtu, vlan) = (interface.mtu, interface.parent.as_ref().map(|(_, vlan)| vlan.outer));
         let link = RouteLink { mac: self.interfaces.mac(index), vlan, mtu, up: is_up };
         self.publish(index);
-        if let Some((parent, _)) = self.interfaces.get(index).and_then(|i| i.parent) {
-            self.publish(parent);
+        if let Some((parent, _)) = self.interfaces.get(index).and_then(|i| i.parent.as_ref()) {
+            self.publish(*parent);
         }
         self.engine.set_up(index, self.interfaces.is_enabled(index));
         self.routes.set_link(index, link)?;
@@ -300,7 +301,7 @@ impl Router {
 
     /// Interfaces whose device is missing, by name.
     pub fn missing(&self) -> BTreeSet<Name> {
-        let missing = |i: &&Interface| i.device.is_none() && i.parent.is_none();
+        let missing = |i: &&Interface| i.device.is_none() && !i.driver.is_virtual();
         self.interfaces.iter().filter(missing).map(|i| i.name.clone()).collect()
     }
 }
@@ -352,6 +353,11 @@ fn open(interface: &Interface, workers: usize, eal: &Eal, context: &Context) -> 
     device.set_mtu(interface.mtu.into()).map_err(|error| failed(&*device, "its MTU can't be set", error))?;
     let queues = device.queues(workers).map_err(|error| failed(&*device, "its queues can't be made", error))?;
     Ok(Some((device, queues)))
+}
+
+/// The address of an interface without one in the configuration, before there is a device that has one.
+pub(super) fn unset_mac(driver: &Driver, name: &str) -> [u8; 6] {
+    if driver.is_virtual() { millrace_io::derived_mac(name) } else { [0; 6] }
 }
 
 /// The address of an interface without one in the configuration.

@@ -4,7 +4,7 @@ use super::devices::has_peer;
 use super::ip6::dad::{Dad, State as DadState};
 use super::{Router, mss_clamp, urpf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use millrace_config::{Driver, Mac, Member, MssClamp, Name, RouterAdvertisements, State, Urpf};
+use millrace_config::{Driver, Mac, Member, MssClamp, Name, RouterAdvertisements, State, Urpf, Vlan};
 use millrace_engine::counters::{InterfaceTotals, MAX_INTERFACES};
 use millrace_graph_nodes::forwarding;
 use millrace_io::{Device, Link, QueuePair};
@@ -48,7 +48,7 @@ pub struct Interface {
     /// The bridge that it is a port of, and how.
     pub bridge: Option<Member>,
     /// The interface that carries its frames, and its VLAN there.
-    pub parent: Option<(u32, u16)>,
+    pub parent: Option<(u32, Vlan)>,
     /// The open device; none while it is missing, and never one of a sub-interface.
     pub device: Option<Box<dyn Device>>,
     /// Queues of the device that no worker has yet.
@@ -213,17 +213,18 @@ impl Interfaces {
 
     /// The numbers of an interface's sub-interfaces.
     pub fn children(&self, index: u32) -> Vec<u32> {
-        let of = |i: &&Interface| i.parent.is_some_and(|(parent, _)| parent == index);
+        let of = |i: &&Interface| i.parent.as_ref().is_some_and(|(parent, _)| *parent == index);
         self.by_index.values().filter(of).map(|i| i.index).collect()
     }
 
     /// Whether the operator wants it up, and its parent, too.
     pub fn is_enabled(&self, index: u32) -> bool {
-        self.get(index)
-            .is_some_and(|i| i.state == State::Up && i.parent.is_none_or(|(parent, _)| self.is_enabled(parent)))
+        self.get(index).is_some_and(|i| {
+            i.state == State::Up && i.parent.as_ref().is_none_or(|(parent, _)| self.is_enabled(*parent))
+        })
     }
 
-    /// What the device says; of a sub-interface, the parent's.
+    /// What the device says; of a sub-interface, the parent's; of another one without a device, what control says.
     pub fn link(&self, index: u32) -> Link {
         match self.get(index) {
             Some(Interface { parent: Some((parent, _)), .. }) => self.link(*parent),
@@ -236,7 +237,10 @@ impl Interfaces {
     pub fn is_shared(&self, index: u32) -> bool {
         match self.get(index) {
             Some(Interface { parent: Some((parent, _)), .. }) => self.is_shared(*parent),
-            Some(i) => matches!(i.driver, Driver::AfPacket(_) | Driver::Tap(_)),
+            Some(i) => matches!(
+                i.driver,
+                Driver::AfPacket(_) | Driver::Tap(_) | Driver::Bvi | Driver::Vxlan(_) | Driver::Bond(_)
+            ),
             None => false,
         }
     }
@@ -268,8 +272,8 @@ impl Interfaces {
     pub fn forwarded(&self, index: u32) -> Option<forwarding::Interface> {
         let interface = self.get(index)?;
         // A sub-interface that is off is as good as not there.
-        let of = |i: &&Interface| i.parent.is_some_and(|(parent, _)| parent == index) && i.state == State::Up;
-        let subs = self.by_index.values().filter(of).filter_map(|i| Some((i.parent?.1, i.index)));
+        let of = |i: &&Interface| i.parent.as_ref().is_some_and(|(parent, _)| *parent == index) && i.state == State::Up;
+        let subs = self.by_index.values().filter(of).filter_map(|i| Some((i.parent.as_ref()?.1.outer, i.index)));
         let mut sub_interfaces: Vec<_> = subs.collect();
         sub_interfaces.sort_unstable();
         let usable = |net: &Ipv6Net| self.dad.is_usable((index, net.addr()));
@@ -283,7 +287,7 @@ impl Interfaces {
             tentative: interface.addresses6().filter(tentative).map(|net| net.addr()).collect(),
             groups6: self.groups6(interface).into_iter().collect(),
             sub_interfaces,
-            vlan: interface.parent.map(|(_, vlan)| vlan),
+            vlan: interface.parent.as_ref().map(|(_, vlan)| vlan.outer),
             proxied: Arc::clone(&interface.proxied),
             urpf: urpf::mode(interface.urpf),
             mss_clamp: mss_clamp::limit(interface.mss_clamp),

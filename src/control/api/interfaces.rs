@@ -56,8 +56,8 @@ fn message(router: &Router, interface: &Interface) -> v1::Interface {
         rx_bps: rates.rx_bps,
         tx_pps: rates.tx_pps,
         tx_bps: rates.tx_bps,
-        parent: interface.parent.map(|(parent, _)| router.interfaces.name(parent)),
-        vlan: interface.parent.map(|(_, vlan)| vlan.into()),
+        parent: interface.parent.as_ref().map(|(parent, _)| router.interfaces.name(*parent)),
+        vlan: interface.parent.as_ref().map(|(_, vlan)| vlan.outer.into()),
         details: None,
         link_reason: interface.link_reason(),
     }
