@@ -6,7 +6,7 @@
 //! share owns the cells as if they had never been shared. A head says by [`SHARED`] that what follows it is a tail. A tail's cells are
 //! never heads, and never lead to another tail.
 
-use super::{Buffer, CELL, CHAINED, Cache, Meta, NONE, Pool, SHARED, TRACED};
+use super::{Buffer, CELL, CHAINED, Cache, DATA, Meta, NONE, Pool, SHARED, TRACED};
 use crate::ctx::Ctx;
 use crate::node::Node;
 use crate::packet::Packet;
@@ -16,8 +16,11 @@ use std::sync::atomic::fence;
 
 /// Bytes that a packet with shared cells has for itself: enough for the headers of a packet in a tunnel, with options.
 pub const OWN: usize = 256;
-/// The longest packet that is copied rather than shared.
-pub const SHORT: usize = 512;
+/// The longest packet that is copied rather than shared, by the number of copies: what making and freeing one takes has been measured. A
+/// share takes as long as copying 1,000 bytes if there are many, and as 1,500 of two (perf's row l2-flood-8 has the first).
+pub const fn short(copies: u32) -> usize {
+    if copies > 2 { 1024 } else { DATA }
+}
 
 impl Pool {
     /// Gives up a share in a tail; whether it was the last, and the tail's cells are now the caller's alone.
@@ -92,7 +95,7 @@ impl Copies {
         let pool = buffer.pool;
         let left = u32::try_from(copies).unwrap_or(u32::MAX).max(1);
         let packet = buffer.packet();
-        if left == 1 || packet.shared() || packet.total_len() <= SHORT {
+        if left == 1 || packet.shared() || packet.total_len() <= short(left) {
             return Copies { pool, from: From::Packet(buffer), left, first: true };
         }
         let own = OWN.min(packet.len()) as u16;

@@ -1,6 +1,6 @@
 //! Packets that share their bytes, in random order of making, changing and freeing, on several threads.
 
-use super::share::{OWN, SHORT};
+use super::share::{OWN, short};
 use super::{Buffer, Cache, Copies, DATA, Pool};
 use crate::memory::HugePages;
 use proptest::prelude::*;
@@ -39,8 +39,10 @@ fn long_packets_share_what_is_behind_their_headers() {
     let mut cache = pool.cache();
     for (len, copies, cells) in [
         (60, 8, 8),
-        (SHORT, 8, 8),
-        (SHORT + 1, 8, 8 + 1),
+        (short(8), 8, 8),
+        (short(8) + 1, 8, 8 + 1),
+        (short(2), 2, 2),
+        (short(2) + 1, 2, 2 + 2),
         (1514, 8, 8 + 1),
         (1514, 1, 1),
         (1514, 0, 1),
@@ -128,7 +130,7 @@ fn only_the_last_gets_the_bytes_without_a_copy() {
 fn debug_builds_find_a_shared_cell_that_is_given_back_alone() {
     let pool = Pool::new(8, HugePages::Off).unwrap();
     let mut cache = pool.cache();
-    let mut all = take_all(Copies::new(packet(&mut cache, &bytes(1500, 1)), 2), &mut cache);
+    let mut all = take_all(Copies::new(packet(&mut cache, &bytes(1500, 1)), 3), &mut cache);
     let cells: Vec<u32> = all[0].packet().parts().map(|part| part.index).collect();
     std::mem::forget(all);
     // SAFETY: none; the second cell is not only this packet's, which is the bug that the check is there to find.
