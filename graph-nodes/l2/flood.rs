@@ -93,7 +93,7 @@ impl Node for Flood {
     fn hold(&mut self, frame: Buffer, cx: &mut Ctx<'_, Self>) {
         let mut copies = cx.share(frame, self.to.len());
         let mut to = self.to.iter();
-        let mut made = 0;
+        let mut made = 0u64;
         while let (Some(to), Some(mut copy)) = (to.next(), copies.next(cx)) {
             made += 1;
             copy.packet().meta.tx_interface = to.interface;
