@@ -41,6 +41,8 @@ pub struct Out {
     pub scratch: u64,
     /// Its second word.
     pub scratch1: u64,
+    /// Its third word.
+    pub scratch2: u64,
 }
 
 /// What a run of a node brought.
@@ -258,6 +260,7 @@ impl<N: Node> Bench<N> {
                 marks: p.meta.marks,
                 scratch: p.meta.scratch[0],
                 scratch1: p.meta.scratch[1],
+                scratch2: p.meta.scratch[2],
             }
         };
         pairs.into_iter().map(out).collect()
