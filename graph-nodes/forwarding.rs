@@ -1,6 +1,6 @@
 //! The tables that nodes read and control writes, published through epochs: readers never wait.
 
-use crate::{mss_clamp, urpf};
+use crate::{mss_clamp, urpf, vxlan};
 use crossbeam::utils::CachePadded;
 use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::epoch::{Guard, Slots};
@@ -10,6 +10,7 @@ use millrace_tables::lpm;
 use millrace_wire::MacAddr;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Adjacencies that there can be: neighbours, and a few for each interface.
 pub const MAX_ADJACENCIES: u32 = 1 << 18;
@@ -161,6 +162,38 @@ pub struct Tables {
     pub link_locals: Slots<Vec<(u128, u32)>>,
     /// By interface: the adjacency of IPv6 neighbours that nobody spoke to yet.
     pub gleans6: Slots<u32>,
+    /// The UDP ports at which the router itself listens.
+    pub udp_services: UdpServices,
+    /// The interfaces of VXLAN and their remotes.
+    pub vxlan: vxlan::Tunnels,
+}
+
+/// UDP ports with a service, on all of the router's own addresses.
+#[derive(Debug)]
+pub struct UdpServices(Box<[AtomicU64]>);
+
+impl UdpServices {
+    /// None.
+    fn new() -> UdpServices {
+        UdpServices((0..=u16::MAX / 64).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// Opens or closes a port. Workers see it with their next packets.
+    pub fn set(&self, port: u16, open: bool) {
+        let Some(word) = self.0.get(usize::from(port / 64)) else { return };
+        let bit = 1 << (port % 64);
+        if open {
+            word.fetch_or(bit, Relaxed)
+        } else {
+            word.fetch_and(!bit, Relaxed)
+        };
+    }
+
+    /// Whether a port is open.
+    #[inline(always)]
+    pub fn is_open(&self, port: u16) -> bool {
+        self.0.get(usize::from(port / 64)).is_some_and(|word| word.load(Relaxed) >> (port % 64) & 1 != 0)
+    }
 }
 
 impl Tables {
@@ -186,6 +219,8 @@ impl Forwarding {
             fibs6: Slots::new(MAX_TABLES),
             link_locals: Slots::new(MAX_INTERFACES as u32),
             gleans6: Slots::new(MAX_INTERFACES as u32),
+            udp_services: UdpServices::new(),
+            vxlan: vxlan::Tunnels::new(),
         })))
     }
 }
@@ -212,6 +247,17 @@ mod tests {
     fn interface(addresses: &[(&str, u8)]) -> Interface {
         let addresses = addresses.iter().map(|(a, len)| (a.parse().unwrap(), *len)).collect();
         Interface { addresses, ..Interface::default() }
+    }
+
+    #[test]
+    fn each_udp_port_is_by_itself() {
+        let services = UdpServices::new();
+        for port in [0, 63, 64, 4789, u16::MAX] {
+            services.set(port, true);
+        }
+        services.set(64, false);
+        let open: Vec<u16> = (0..=u16::MAX).filter(|port| services.is_open(*port)).collect();
+        assert_eq!(open, [0, 63, 4789, u16::MAX]);
     }
 
     #[test]

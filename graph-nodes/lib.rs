@@ -23,6 +23,7 @@ pub mod neighbor_events;
 pub mod policy_routes;
 pub mod rate;
 pub mod urpf;
+pub mod vxlan;
 
 use forwarding::Forwarding;
 use millrace_engine::Graph;
@@ -39,6 +40,7 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding, events: &NeighborEve
     ip6::register(graph, forwarding, events);
     icmp::register(graph, forwarding);
     interface::register(graph);
+    vxlan::register(graph, forwarding, events);
 }
 
 #[cfg(test)]

@@ -63,6 +63,13 @@ pub enum NeighborEvent {
         /// The address.
         address: Ipv6Addr,
     },
+    /// A datagram of VXLAN came from an unknown remote, on an interface that learns them; it waits for that one to be known.
+    RemoteHeard {
+        /// The VXLAN interface.
+        interface: u32,
+        /// The remote: any address that a packet can be from.
+        address: IpAddr,
+    },
     /// A host wants a router advertisement (RFC 4861 section 6.2.6).
     RouterSolicited {
         /// The interface.

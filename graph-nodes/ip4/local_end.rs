@@ -2,12 +2,13 @@
 //! Reads: rx interface, marks.
 //!
 //! Echo requests are answered; other ICMP that a host would take goes to the control plane, for its `ping` and
-//! `traceroute`. The router has no services on UDP and TCP ports: the former are unreachable, connections to the latter are
-//! reset. What came in fragments comes again when it is put together.
+//! `traceroute`. The router has no other services on UDP and TCP ports: the former are unreachable, connections to the latter are
+//! reset; those of VXLAN have a node of their own. What came in fragments comes again when it is put together.
 
 use crate::forwarding::Forwarding;
 use crate::icmp::reason::Reason;
-use crate::ip::tcp_reset;
+use crate::ip::{V4, tcp_reset};
+use crate::vxlan::Underlay;
 use crate::{icmp, ip4, marks};
 use millrace_engine::builtin::ERROR_PUNT;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
@@ -24,6 +25,7 @@ edges! {
         TcpReset => tcp_reset::NAME,
         IcmpError => icmp::error::NAME,
         Reassembly => ip4::reassembly::NAME,
+        Vxlan => V4::INPUT,
         Punt => ERROR_PUNT,
     }
 }
@@ -84,13 +86,39 @@ impl Node for Ip4LocalEndOfArc {
             // RFC 1122 section 3.2.2: no error about a broadcast, and RFC 9293 section 3.9.2.3 none by TCP.
             _ if broadcast => cx.drop(Count::Broadcast),
             IpProtocol::TCP => Next::TcpReset,
-            IpProtocol::UDP => udp_datagram(packet, header, cx),
+            IpProtocol::UDP => self.udp_datagram(packet, header, cx),
             _ => {
                 cx.count(Count::UnknownProtocol);
                 Reason::ProtocolUnreachable.note(packet);
                 Next::IcmpError
             }
         }
+    }
+}
+
+impl Ip4LocalEndOfArc {
+    fn udp_datagram(&self, packet: &mut Packet<'_>, header: Ipv4, cx: &mut Ctx<'_, Self>) -> Next {
+        let datagram = packet.data().get(header.header_len()..).and_then(|d| Udp::ref_from_prefix(d).ok());
+        let Some((udp, _)) = datagram else { return cx.drop(Count::BadUdp) };
+        // Its node looks at length and checksum itself, as it has exceptions.
+        if self.forwarding.udp_services.is_open(udp.dst_port()) {
+            return Next::Vxlan;
+        }
+        let (len, sum) = (udp.datagram_len(), udp.checksum());
+        let there = usize::from(header.total_len()).saturating_sub(header.header_len());
+        if usize::from(len) < Udp::LEN || usize::from(len) > there {
+            return cx.drop(Count::BadUdp);
+        }
+        // RFC 1122 section 4.1.3.4; bytes behind the datagram are not under its checksum, so such a packet is not checked.
+        if sum != 0 && usize::from(len) == there {
+            let pseudo = checksum::pseudo_header4(header.src_u32(), header.dst_u32(), IpProtocol::UDP, len);
+            if !sum_behind(packet, header.header_len(), pseudo).is_ok() {
+                return cx.drop(Count::BadUdp);
+            }
+        }
+        cx.count(Count::ClosedPort);
+        Reason::PortUnreachable.note(packet);
+        Next::IcmpError
     }
 }
 
@@ -111,27 +139,6 @@ fn icmp_message(packet: &mut Packet<'_>, header: Ipv4, broadcast: bool, cx: &mut
         // RFC 1122 section 3.2.2: unknown types must be discarded silently.
         _ => cx.drop(Count::UnknownIcmp),
     }
-}
-
-fn udp_datagram(packet: &mut Packet<'_>, header: Ipv4, cx: &mut Ctx<'_, Ip4LocalEndOfArc>) -> Next {
-    let datagram = packet.data().get(header.header_len()..).and_then(|d| Udp::ref_from_prefix(d).ok());
-    let Some((len, sum)) = datagram.map(|(udp, _)| (udp.datagram_len(), udp.checksum())) else {
-        return cx.drop(Count::BadUdp);
-    };
-    let there = usize::from(header.total_len()).saturating_sub(header.header_len());
-    if usize::from(len) < Udp::LEN || usize::from(len) > there {
-        return cx.drop(Count::BadUdp);
-    }
-    // RFC 1122 section 4.1.3.4; bytes behind the datagram are not under its checksum, so such a packet is not checked.
-    if sum != 0 && usize::from(len) == there {
-        let pseudo = checksum::pseudo_header4(header.src_u32(), header.dst_u32(), IpProtocol::UDP, len);
-        if !sum_behind(packet, header.header_len(), pseudo).is_ok() {
-            return cx.drop(Count::BadUdp);
-        }
-    }
-    cx.count(Count::ClosedPort);
-    Reason::PortUnreachable.note(packet);
-    Next::IcmpError
 }
 
 /// Goes on summing with what is behind the IP header.

@@ -3,7 +3,8 @@
 //!
 //! Echo requests are answered, neighbour discovery goes to its node, and other ICMPv6 that a host would take goes to the control
 //! plane, for its `ping` and `traceroute`, or as an event. The router has no services on UDP and TCP ports: the former are
-//! unreachable, connections to the latter are reset. What came in fragments comes again when it is put together.
+//! unreachable, connections to the latter are reset; those of VXLAN have a node of their own. What came in fragments comes again when it
+//! is put together.
 
 use super::headers::{Stop, Upper, walk};
 use super::listener;
@@ -12,6 +13,7 @@ use crate::icmp::reason::Reason;
 use crate::ip::local::Local;
 use crate::ip::{Family, V6, tcp_reset};
 use crate::neighbor_events::{NeighborEvent, NeighborEvents};
+use crate::vxlan::Underlay;
 use crate::{icmp, ip6, marks, nd};
 use millrace_engine::builtin::ERROR_PUNT;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
@@ -30,6 +32,7 @@ edges! {
         TcpReset => tcp_reset::NAME,
         IcmpError => V6::ICMP_ERROR,
         Reassembly => ip6::reassembly::NAME,
+        Vxlan => V6::INPUT,
         Punt => ERROR_PUNT,
     }
 }
@@ -114,7 +117,7 @@ impl Node for Ip6LocalEndOfArc {
             // RFC 4443 section 2.4 (e.3): no error about a multicast, and RFC 9293 section 3.9.2.3 none by TCP.
             _ if multicast => cx.drop(Count::Multicast),
             IpProtocol::TCP => Next::TcpReset,
-            IpProtocol::UDP => udp_datagram(packet, &header, upper, cx),
+            IpProtocol::UDP => self.udp_datagram(packet, &header, upper, cx),
             // RFC 8200 section 4.
             _ => tell(upper.unknown(), Count::UnknownHeader, packet, cx),
         }
@@ -177,19 +180,22 @@ impl Ip6LocalEndOfArc {
         }
         cx.consume(Count::Queried)
     }
-}
 
-fn udp_datagram(packet: &mut Packet<'_>, header: &Ipv6, upper: Upper, cx: &mut Ctx<'_, Ip6LocalEndOfArc>) -> Next {
-    let datagram = packet.data().get(upper.at..).and_then(|d| Udp::ref_from_prefix(d).ok());
-    let Some((len, checksum)) = datagram.map(|(udp, _)| (usize::from(udp.datagram_len()), udp.checksum())) else {
-        return cx.drop(Count::BadUdp);
-    };
-    let there = packet.total_len().saturating_sub(upper.at);
-    // RFC 8200 section 8.1: a datagram without a checksum must be discarded.
-    if checksum == 0 || !(Udp::LEN..=there).contains(&len) || !sum(packet, header, upper, len).is_ok() {
-        return cx.drop(Count::BadUdp);
+    fn udp_datagram(&self, packet: &mut Packet<'_>, header: &Ipv6, upper: Upper, cx: &mut Ctx<'_, Self>) -> Next {
+        let datagram = packet.data().get(upper.at..).and_then(|d| Udp::ref_from_prefix(d).ok());
+        let Some((udp, _)) = datagram else { return cx.drop(Count::BadUdp) };
+        // Its node looks at length and checksum itself, as it has exceptions.
+        if self.forwarding.udp_services.is_open(udp.dst_port()) {
+            return Next::Vxlan;
+        }
+        let (len, checksum) = (usize::from(udp.datagram_len()), udp.checksum());
+        let there = packet.total_len().saturating_sub(upper.at);
+        // RFC 8200 section 8.1: a datagram without a checksum must be discarded.
+        if checksum == 0 || !(Udp::LEN..=there).contains(&len) || !sum(packet, header, upper, len).is_ok() {
+            return cx.drop(Count::BadUdp);
+        }
+        tell(Reason::PortUnreachable, Count::ClosedPort, packet, cx)
     }
-    tell(Reason::PortUnreachable, Count::ClosedPort, packet, cx)
 }
 
 /// Has the sender hear why its packet ends here.

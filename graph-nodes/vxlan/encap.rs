@@ -1,0 +1,203 @@
+//! vxlan4-encap, vxlan6-encap: puts the frames of a VXLAN interface into datagrams to its remotes (RFC 7348 section 5); the last
+//! feature of the interface-output arc.
+//! Reads: tx interface, adjacency (the remote that a bridge chose; 0 for all), flow hash, marks. Writes: table, flow hash, marks.
+//!
+//! The outer source port is taken from the inner flow, the TOS or traffic class is the inner packet's, congestion bits with it
+//! (RFC 6040 section 4.1, normal mode). IPv4 routers may fragment the outer packet.
+
+use super::inner::Inner;
+use super::tables::{Remote, Tunnel};
+use super::underlay::{Frame, Underlay};
+use crate::forwarding::Forwarding;
+use crate::marks;
+use millrace_engine::epoch::Guard;
+use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
+use std::fmt;
+use std::marker::PhantomData;
+
+edges! {
+    /// Out through the underlay.
+    pub enum Next<F: Underlay> { Lookup => F::LOOKUP }
+}
+
+counters! {
+    /// What becomes of frames.
+    pub enum Count {
+        Copies => "copies for further remotes",
+        Down => "interface is down",
+        NoRemote => "no remote to send to",
+        Gone => "interface is no VXLAN any more",
+        Nested => "tunnel in a tunnel in a tunnel",
+        TooLong => "frame is too long for a datagram",
+        NoHeadroom => "no room for the headers",
+        NoBuffer => "no free buffer for a copy",
+    }
+}
+
+/// What `show trace` tells.
+pub struct Trace {
+    /// 0 for all.
+    remote: u32,
+    port: u16,
+    len: usize,
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "remote {} source port {} frame of {} bytes", self.remote, self.port, self.len)
+    }
+}
+
+/// The node.
+pub struct VxlanEncap<F: Underlay> {
+    /// Reads: interfaces and remotes.
+    forwarding: Forwarding,
+    /// Of the last packet.
+    id: u16,
+    family: PhantomData<F>,
+}
+
+impl<F: Underlay> VxlanEncap<F> {
+    /// On this worker.
+    pub fn new(forwarding: Forwarding, worker: usize) -> VxlanEncap<F> {
+        // Workers begin far from each other, as fragments of two packets with one identification would be mixed up (RFC 6864).
+        VxlanEncap { forwarding, id: (worker as u16).wrapping_mul(0x1357), family: PhantomData }
+    }
+}
+
+impl<F: Underlay> Node for VxlanEncap<F> {
+    const NAME: NodeName = F::ENCAP;
+    type Next = Next<F>;
+    type Count = Count;
+    type Trace = Trace;
+
+    #[inline(always)]
+    fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next<F> {
+        let (guard, tx) = (cx.guard(), packet.meta.tx_interface);
+        let interface = cx.hardware(tx);
+        let Some(tunnel) = self.forwarding.vxlan.interfaces.get(interface, &guard) else {
+            return refuse(Count::Gone, tx, cx);
+        };
+        if !cx.is_up(tx) || !cx.is_up(interface) {
+            return refuse(Count::Down, tx, cx);
+        }
+        if packet.meta.marks & marks::TUNNELS == marks::TUNNELS {
+            return refuse(Count::Nested, tx, cx);
+        }
+        let len = packet.total_len();
+        if len > F::LONGEST {
+            return refuse(Count::TooLong, tx, cx);
+        }
+        let inner = Inner::of(packet.data(), packet.meta.flow_hash);
+        let number = packet.meta.adjacency;
+        let chosen =
+            self.forwarding.vxlan.remotes.get(number, &guard).filter(|r| tunnel.bridged && r.interface == interface);
+        cx.trace(packet, || Trace {
+            remote: chosen.map_or(0, |_| number),
+            port: millrace_wire::Vxlan::source_port(inner.hash),
+            len,
+        });
+        let sent = match chosen {
+            Some(remote) => self.wrap(remote, inner, packet, cx.worker()),
+            None => self.replicate(tunnel, inner, packet, &guard, cx),
+        };
+        if let Err(cause) = sent {
+            return refuse(cause, tx, cx);
+        }
+        for index in [tx, interface].iter().take(if tx == interface { 1 } else { 2 }) {
+            let counters = cx.interface(*index);
+            counters.tx_packets.add(1);
+            counters.tx_bytes.add(len as u64);
+        }
+        Next::Lookup
+    }
+}
+
+/// Drops a frame that the interface was to send.
+#[cold]
+fn refuse<F: Underlay>(cause: Count, tx: u32, cx: &mut Ctx<'_, VxlanEncap<F>>) -> Next<F> {
+    cx.interface(tx).tx_drops.add(1);
+    cx.drop(cause)
+}
+
+impl<F: Underlay> VxlanEncap<F> {
+    /// Puts a remote's headers in front of a frame.
+    #[inline(always)]
+    fn wrap(&mut self, to: &Remote, inner: Inner, packet: &mut Packet<'_>, worker: usize) -> Result<(), Count> {
+        let Some(headers) = F::of(&to.headers) else { return Err(Count::Gone) };
+        let len = packet.total_len();
+        if !packet.retreat(size_of::<F::Outer>()) {
+            return Err(Count::NoHeadroom);
+        }
+        self.id = self.id.wrapping_add(1);
+        let Some(outer) = packet.header_mut::<F::Outer>() else { return Err(Count::NoHeadroom) };
+        *outer = *headers;
+        F::fill(outer, Frame { len: len as u16, tos: inner.tos, id: self.id, hash: inner.hash });
+        if to.checksum {
+            add_checksum::<F>(packet);
+        }
+        packet.mark_l3();
+        packet.meta.table = to.table;
+        packet.meta.flow_hash = inner.hash;
+        packet.meta.marks = marks::OWN | ((packet.meta.marks & marks::TUNNELS) + marks::ONE_TUNNEL);
+        to.traffic.sent(worker, len);
+        Ok(())
+    }
+
+    /// A frame for every remote that the operator named: copies for all but the last, which gets the frame itself.
+    #[inline(never)]
+    fn replicate(
+        &mut self,
+        tunnel: &Tunnel,
+        inner: Inner,
+        packet: &mut Packet<'_>,
+        guard: &Guard<'_>,
+        cx: &mut Ctx<'_, Self>,
+    ) -> Result<(), Count> {
+        let Some((last, others)) = tunnel.replicate.split_last() else { return Err(Count::NoRemote) };
+        for number in others {
+            let tables = self.forwarding.clone();
+            let Some(remote) = tables.vxlan.remotes.get(*number, guard) else { continue };
+            let Some(mut copy) = copy(packet, cx) else {
+                cx.count(Count::NoBuffer);
+                continue;
+            };
+            match self.wrap(remote, inner, &mut copy.packet(), cx.worker()) {
+                Ok(()) => {
+                    cx.count(Count::Copies);
+                    cx.send(copy, Next::Lookup);
+                }
+                Err(cause) => {
+                    let dropped = cx.drop(cause);
+                    cx.send(copy, dropped);
+                }
+            }
+        }
+        let tables = self.forwarding.clone();
+        let Some(remote) = tables.vxlan.remotes.get(*last, guard) else { return Err(Count::NoRemote) };
+        self.wrap(remote, inner, packet, cx.worker())
+    }
+}
+
+/// RFC 768: a sum of zero is sent as 0xffff.
+#[cold]
+fn add_checksum<F: Underlay>(packet: &mut Packet<'_>) {
+    let Some(checksum) = F::checksum(packet) else { return };
+    if let Some(outer) = packet.header_mut::<F::Outer>() {
+        F::set_checksum(outer, if checksum == 0 { 0xffff } else { checksum });
+    }
+}
+
+/// The same frame in buffers of its own.
+fn copy<F: Underlay>(packet: &Packet<'_>, cx: &mut Ctx<'_, VxlanEncap<F>>) -> Option<Buffer> {
+    let mut copy = cx.alloc()?;
+    for segment in packet.segments() {
+        if !copy.append(segment, || cx.alloc_more()) {
+            cx.free(copy);
+            return None;
+        }
+    }
+    let meta = copy.packet().meta;
+    (meta.rx_interface, meta.marks) = (packet.meta.rx_interface, packet.meta.marks);
+    Some(copy)
+}
