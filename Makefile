@@ -30,8 +30,9 @@ tools: ## Install the cargo tools alone
 build: packages ## Build the release: target/release/millrace and millctl
 	cargo build --release --bins $(FEATURES)
 
-demo: build ## Run a router between a home and a server, both families, with real traffic; then its CLI
-	@scripts/demo.sh
+DEMO ?= router
+demo: build ## Run a demo with real traffic, then its CLI: a router of both families, or DEMO=vswitch
+	@scripts/demos/$(DEMO).sh
 
 test: packages ## Run all tests
 	cargo build --workspace --bins $(FEATURES)

@@ -2,62 +2,10 @@
 # A host at home, Millrace as its router (configs/dual-stack.yaml: IPv4 behind a NAT, IPv6 routed, and the host configures itself),
 # the provider's router, and a server on the Internet, each in a network namespace of its own. Real traffic of both families passes,
 # the operator's commands show it, and on a terminal the CLI opens. Everything is removed at the end.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-if [ "$(id -u)" != 0 ]; then
-    exec sudo -E "$0" "$@"
-fi
-
-host=demo-host-$$ router=demo-router-$$ provider=demo-provider-$$ server=demo-server-$$
-files=$(mktemp -d)
-socket=$files/api.sock
-millctl=(target/release/millctl -s "$socket")
-jobs=()
-
-cleanup() {
-    kill "${jobs[@]}" 2>/dev/null || true
-    wait || true
-    for namespace in "$host" "$router" "$provider" "$server"; do ip netns del "$namespace" 2>/dev/null || true; done
-    rm -rf "$files"
-}
-trap cleanup EXIT
-trap exit INT TERM
-
-bold='' plain=''
-if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
-heading() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
-# Runs a command on a host and shows what an operator would type there.
-on() {
-    local name=$1 namespace=$2
-    shift 2
-    echo "$name\$ $*"
-    ip netns exec "$namespace" "$@"
-}
-show() {
-    printf '\nmillrace> %s\n' "$*"
-    "${millctl[@]}" "$@"
-}
-# Waits until a command works; gives up after ten seconds.
-until_works() {
-    for _ in {1..100}; do
-        if "$@" >/dev/null 2>&1; then return; fi
-        sleep 0.1
-    done
-    echo "did not come up: $*" >&2
-    cat "$files"/*.log >&2
-    exit 1
-}
+. "$(dirname "$0")/common.sh"
 
 heading "A host, its router, the provider and a server on the Internet, in network namespaces"
-for namespace in "$host" "$router" "$provider" "$server"; do
-    ip netns add "$namespace"
-    ip -n "$namespace" link set lo up
-done
-cable() { # namespace, device, namespace, device
-    ip link add name "$2" netns "$1" type veth peer name "$4" netns "$3"
-    ip -n "$1" link set "$2" up
-    ip -n "$3" link set "$4" up
-}
+namespace host router provider server
 cable "$router" lan "$host" eth0
 cable "$router" wan "$provider" eth0
 cable "$provider" eth1 "$server" eth0
@@ -80,10 +28,7 @@ cat <<PICTURE
   by itself -- 2001:db8:100:1::1  2001:db8:ffff::2 -- 2001:db8:ffff::1  2001:db8:200::1 -- 2001:db8:200::10
 
 PICTURE
-cat configs/dual-stack.yaml
-ip netns exec "$router" target/release/millrace --config configs/dual-stack.yaml --socket "$socket" 2>"$files/millrace.log" &
-jobs+=($!)
-until_works "${millctl[@]}" show version
+millrace "$router" configs/dual-stack.yaml
 
 heading "The host has configured itself: an address, a default route, from the router's advertisement"
 until_works ip netns exec "$host" ping -c 1 -W 1 2001:db8:200::10
@@ -103,8 +48,7 @@ on host "$host" traceroute -6 -n -q 1 -I 2001:db8:200::10
 heading "A download of 64 MiB each, their checksums on both ends, and who the server thinks it was"
 mkdir "$files/www"
 head -c 64M /dev/urandom >"$files/www/file"
-ip netns exec "$server" busybox httpd -f -vv -p 80 -h "$files/www" 2>"$files/httpd.log" &
-jobs+=($!)
+web_server "$server" httpd
 until_works ip netns exec "$host" curl -sf -r 0-0 -o /dev/null http://198.51.100.10/file
 for server_address in 198.51.100.10 '[2001:db8:200::10]'; do
     on host "$host" curl -sS -o "$files/copy" -w '%{size_download} bytes, %{speed_download} bytes/s\n' "http://$server_address/file"
@@ -115,8 +59,7 @@ for server_address in 198.51.100.10 '[2001:db8:200::10]'; do
 done
 
 heading "The host's own web server, reached from the Internet: by a forwarded port, and by its own address"
-ip netns exec "$host" busybox httpd -f -p 80 -h "$files/www" 2>"$files/host-httpd.log" &
-jobs+=($!)
+web_server "$host" host-httpd
 until_works ip netns exec "$server" curl -sf -r 0-0 -o /dev/null http://203.0.113.2:8080/file
 for host_address in 203.0.113.2:8080 "[$address]"; do
     on server "$server" curl -sS -o "$files/copy" -w '%{size_download} bytes, %{speed_download} bytes/s\n' "http://$host_address/file"
@@ -153,7 +96,4 @@ show trace add device-input 1 filter icmp6
 ip netns exec "$host" ping -c 1 2001:db8:200::10 >/dev/null
 show show trace
 
-if [ -t 0 ] && [ -t 1 ]; then
-    heading "The CLI: Tab completes, ? helps, Ctrl-D leaves"
-    "${millctl[@]}"
-fi
+operate
