@@ -1,6 +1,6 @@
 //! Live names from the daemon, for completion and `?`. When the daemon can't be reached there are simply none.
 use millrace_api::v1::{
-    GetGraphRequest, ListHistoryRequest, ListInterfacesRequest, ListNat44MappingsRequest, ListNeighborsRequest,
+    GetGraphRequest, ListBridgesRequest, ListHistoryRequest, ListInterfacesRequest, ListNat44MappingsRequest, ListNeighborsRequest,
     ListRoutesRequest, ListVrfsRequest, Nat44Mapping, Neighbor,
 };
 
@@ -32,6 +32,10 @@ fn ask(link: &Link, kind: Kind) -> Option<Vec<String>> {
         Kind::Vrf => link.names(|mut client| async move {
             let reply = client.show.list_vrfs(ListVrfsRequest {}).await?.into_inner();
             Ok(reply.vrfs.into_iter().map(|vrf| vrf.name).collect())
+        }),
+        Kind::Bridge => link.names(|mut client| async move {
+            let reply = client.show.list_bridges(ListBridgesRequest { name: None }).await?.into_inner();
+            Ok(reply.bridges.into_iter().map(|bridge| bridge.bridge).collect())
         }),
         Kind::Node => link.names(|mut client| async move {
             let reply = client.show.get_graph(GetGraphRequest {}).await?.into_inner();

@@ -10,6 +10,7 @@ mod features;
 mod graph;
 mod graph_svg;
 mod interface;
+mod mac_table;
 mod nat44;
 mod neighbor;
 mod ping;
@@ -17,6 +18,7 @@ mod policy_route;
 mod route;
 mod runtime;
 mod shell;
+mod show_bridges;
 mod show_route;
 mod trace;
 mod traceroute;
@@ -65,6 +67,8 @@ pub static GRAMMAR: Grammar = Grammar::new(
         policy_route::COMMANDS,
         neighbor::COMMANDS,
         vrf::COMMANDS,
+        show_bridges::COMMANDS,
+        mac_table::COMMANDS,
         nat44::COMMANDS,
         nat44::EDITS,
         runtime::COMMANDS,

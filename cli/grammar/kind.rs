@@ -12,6 +12,8 @@ pub enum Kind {
     InterfaceOr(&'static [&'static str]),
     /// The name of a VRF that is there.
     Vrf,
+    /// The name of a bridge that is there.
+    Bridge,
     /// The name of a node of the graph.
     Node,
     /// One of the words; others are let through, because the daemon may know more of them.

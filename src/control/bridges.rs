@@ -1,50 +1,428 @@
-//! Bridges as control has them: domains, ports and stations of the packet path.
+//! Bridges as control has them: the ports, domains and stations of the packet path follow from the settings of bridges and
+//! interfaces and from the state of links.
+//!
+//! A *domain* is where a station's address is its own: the frames of a bridge that are of no VLAN, or those of one VLAN of it. Each has a
+//! number in the packet path for as long as it lives, and until nothing is remembered of it afterwards.
+
+pub mod news;
+pub mod sweep;
+pub mod wanted;
 
 use super::Router;
+use super::events::Severity;
+use super::interfaces::Interface;
 use millrace_config::{Bridge, Name};
-use millrace_graph_nodes::l2::Bridging;
-use std::collections::BTreeMap;
-use std::time::Instant;
+use millrace_engine::Feature;
+use millrace_engine::epoch::domain;
+use millrace_graph_nodes::l2::{self, Bridging, Happened, News};
+use millrace_io::Link;
+use millrace_tables::indices::Indices;
+use millrace_tables::mac::{BRIDGES, Heard, Known, MacTable, Station};
+use millrace_wire::MacAddr;
+use news::{Last, Told, Watch};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+use sweep::{State, Sweep};
+use wanted::{Domain, Key, Live, Parts, Port, Structure, Wanted};
+
+/// How long is waited between two looks at whether all workers know.
+const SOON: Duration = Duration::from_millis(1);
+/// News taken in at once, so that others have their turn.
+const NEWS_AT_ONCE: usize = 256;
+/// Why a bridge's own interface has no link.
+const NO_PORT: &str = "no port of the bridge is up";
 
 /// All of it.
 #[derive(Debug)]
 pub struct Bridges {
-    /// What the operator wants of each.
-    pub configured: BTreeMap<Name, Bridge>,
     /// What the packet path reads.
     bridging: Bridging,
+    settings: BTreeMap<Name, Bridge>,
+    structure: Structure,
+    published: Wanted,
+    indices: Indices,
+    /// The numbers of the domains that there are.
+    numbers: BTreeMap<Key, u16>,
+    /// What numbers mean, or meant until lately.
+    keys: BTreeMap<u16, Key>,
+    /// Static stations that the table has no room for; each was told once.
+    homeless: BTreeSet<(u16, MacAddr)>,
+    sweep: Sweep,
+    watch: Watch,
+    /// Seconds since the start, as the table of stations was told last.
+    second: u64,
 }
 
 impl Bridges {
     /// No bridges yet.
     pub fn new(bridging: Bridging) -> Bridges {
-        Bridges { configured: BTreeMap::new(), bridging }
+        Bridges {
+            bridging,
+            settings: BTreeMap::new(),
+            structure: Structure::default(),
+            published: Wanted::default(),
+            // 0 is none.
+            indices: Indices::new(1..BRIDGES as u32),
+            numbers: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            homeless: BTreeSet::new(),
+            sweep: Sweep::new(BRIDGES),
+            watch: Watch::default(),
+            second: 0,
+        }
+    }
+
+    /// The bridges by name, with their settings and what they consist of.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, &Bridge, &Parts)> {
+        self.settings.iter().filter_map(|(name, settings)| Some((name, settings, self.structure.bridges.get(name)?)))
+    }
+
+    /// The settings of a bridge.
+    pub fn get(&self, name: &str) -> Option<&Bridge> {
+        self.settings.get(name)
+    }
+
+    /// What a bridge consists of.
+    pub fn parts(&self, name: &str) -> Option<&Parts> {
+        self.structure.bridges.get(name)
+    }
+
+    /// The bridge that an interface is a port of.
+    pub fn of_port(&self, interface: u32) -> Option<&Name> {
+        self.structure.parts.get(&interface).filter(|part| part.member.is_some()).map(|part| &part.bridge)
+    }
+
+    /// The number of a domain: of a bridge and a VLAN of it, 0 for frames without one.
+    pub fn domain(&self, bridge: &Name, vlan: u16) -> Option<u16> {
+        self.numbers.get(&(bridge.clone(), vlan)).copied()
+    }
+
+    /// The bridge and VLAN (0: none) of a domain.
+    pub fn key(&self, domain: u16) -> Option<&Key> {
+        self.keys.get(&domain)
+    }
+
+    /// The domains of a bridge, with their VLANs.
+    pub fn domains(&self, bridge: &Name) -> impl Iterator<Item = (u16, u16)> {
+        let all = (bridge.clone(), 0)..=(bridge.clone(), u16::MAX);
+        self.numbers.range(all).map(|((_, vlan), number)| (*vlan, *number))
+    }
+
+    /// The numbers of all domains.
+    pub fn all_domains(&self) -> impl Iterator<Item = u16> {
+        self.numbers.values().copied()
+    }
+
+    /// How many stations of a domain are static: by the configuration, and the router itself.
+    pub fn fixed(&self, domain: u16) -> usize {
+        self.published.fixed.range((domain, MacAddr::ZERO)..=(domain, MacAddr::BROADCAST)).count()
+    }
+
+    /// What the packet path has of a port.
+    pub fn port(&self, interface: u32) -> Option<&Port> {
+        self.published.ports.get(&interface)
+    }
+
+    /// What the packet path has of a domain.
+    pub fn published(&self, domain: u16) -> Option<&Domain> {
+        self.published.domains.get(&domain)
+    }
+
+    /// Where stations are.
+    pub fn stations(&self) -> &MacTable {
+        &self.bridging.stations
+    }
+
+    /// What happened at a port since it is one.
+    pub fn happened(&self, interface: u32) -> Happened {
+        self.bridging.journal.happened(interface)
+    }
+
+    /// The interface that a station is behind, which may be by way of a remote.
+    pub fn interface_of(&self, behind: u16) -> u32 {
+        self.bridging.behind(behind).unwrap_or(behind.into())
+    }
+
+    /// How many stations are behind an interface, its remotes among that.
+    pub fn behind(&self, interface: u32) -> u32 {
+        let stations = self.stations();
+        let own = stations.port_len(interface as u16);
+        let tunnel = self.port(interface).is_some_and(|port| port.tunnel);
+        own + if tunnel { self.remotes(interface).map(|remote| stations.port_len(remote)).sum() } else { 0 }
+    }
+
+    /// The numbers of the remotes on an interface.
+    fn remotes(&self, interface: u32) -> impl Iterator<Item = u16> {
+        let all = millrace_engine::counters::MAX_INTERFACES as u16..millrace_tables::mac::PORTS as u16;
+        all.filter(move |remote| self.bridging.behind(*remote) == Some(interface))
+    }
+
+    /// Looks at a piece of the table from a bucket on, and forgets stations for which `keep` says no; how many were, and where the next
+    /// piece begins.
+    pub fn walk(&self, from: usize, keep: impl FnMut(Station, &Known) -> bool) -> (usize, Option<usize>) {
+        let all = self.stations().buckets();
+        let end = all.min(from.saturating_add(sweep::PIECE));
+        let gone = self.stations().walk(from.min(end)..end, keep);
+        (gone, Some(end).filter(|end| *end < all))
+    }
+
+    /// The features of an interface.
+    pub fn features(&self, interface: &Interface) -> &'static [Feature] {
+        let bvi = |index: u32| self.structure.parts.get(&index).is_some_and(|part| part.member.is_none());
+        match &interface.parent {
+            _ if self.of_port(interface.index).is_some() => &[l2::FEATURE],
+            _ if bvi(interface.index) => &[l2::BVI_FEATURE],
+            Some((parent, _)) if bvi(*parent) => &[l2::BVI_FEATURE],
+            _ => &[],
+        }
+    }
+
+    /// Deals out numbers to domains that have none, and takes them from those that are not there any more. Domains without one as
+    /// there are too many.
+    fn number(&mut self) -> Vec<Key> {
+        let wanted = self.structure.domains();
+        self.numbers.retain(|key, _| wanted.contains(key));
+        let mut left_out = Vec::new();
+        for key in wanted {
+            if self.numbers.contains_key(&key) {
+                continue;
+            }
+            match self.indices.allocate() {
+                Some(number) => {
+                    // Numbers are below the number of domains, which 16 bits hold.
+                    self.keys.insert(number as u16, key.clone());
+                    self.numbers.insert(key, number as u16);
+                }
+                None => left_out.push(key),
+            }
+        }
+        left_out
+    }
+
+    /// Lets the packet path have this; stations that can't be fixed, with the reason.
+    fn publish(&mut self, wanted: Wanted) -> Vec<((u16, MacAddr), Heard)> {
+        let Bridges { bridging, sweep, .. } = self;
+        let (epoch, before) = (domain(), std::mem::replace(&mut self.published, wanted));
+        let after = &self.published;
+        for (number, domain) in
+            after.domains.iter().filter(|(number, domain)| before.domains.get(number) != Some(domain))
+        {
+            bridging.stations.limit_bridge(*number, domain.mac_limit);
+            sweep.age(*number, domain.mac_age);
+            let published = l2::Domain { vlan: domain.vlan, look: domain.look, members: domain.members.clone() };
+            // Numbers are below the capacity, here and below.
+            let _ = bridging.domains.set(&epoch, (*number).into(), published);
+        }
+        let mut forget = Vec::new();
+        for (index, port) in after.ports.iter().filter(|(index, port)| before.ports.get(index) != Some(port)) {
+            bridging.stations.limit_port(*index as u16, port.mac_limit.unwrap_or(u32::MAX));
+            let _ = bridging.ports.set(&epoch, *index, port.published());
+            let lost = |old: &Port| old.up && !port.up || !old.domains().is_subset(&port.domains());
+            forget.extend(before.ports.get(index).filter(|old| lost(old)).map(|old| (*index, old.tunnel)));
+        }
+        for (index, port) in before.ports.iter().filter(|(index, _)| !after.ports.contains_key(index)) {
+            bridging.ports.clear(&epoch, *index);
+            bridging.stations.limit_port(*index as u16, u32::MAX);
+            bridging.journal.forget(*index);
+            forget.push((*index, port.tunnel));
+        }
+        for (key, _) in before.fixed.iter().filter(|(key, _)| !after.fixed.contains_key(key)) {
+            bridging.stations.remove(wanted::station(*key));
+        }
+        for number in before.domains.keys().filter(|number| !after.domains.contains_key(number)) {
+            bridging.domains.clear(&epoch, (*number).into());
+            sweep.forget_domain(*number);
+        }
+        let fixed: Vec<_> = (after.fixed.iter())
+            .filter(|(key, behind)| before.fixed.get(key) != Some(behind))
+            .map(|(key, behind)| (*key, *behind))
+            .collect();
+        for (index, tunnel) in forget {
+            let remotes: Vec<u16> = if tunnel { self.remotes(index).collect() } else { Vec::new() };
+            remotes.into_iter().chain([index as u16]).for_each(|behind| self.sweep.forget_behind(behind));
+        }
+        self.homeless.retain(|key| self.published.fixed.contains_key(key));
+        fixed.into_iter().filter_map(|(key, behind)| Some((key, self.fix(key, behind)?))).collect()
+    }
+
+    /// Fixes a station; the reason why that can't be, when it is a new one. What was learnt gives way then, and it is tried again.
+    fn fix(&mut self, key: (u16, MacAddr), behind: u16) -> Option<Heard> {
+        let Err(full) = self.bridging.stations.fix(wanted::station(key), behind) else {
+            self.homeless.remove(&key);
+            return None;
+        };
+        match full {
+            Heard::PortFull => self.sweep.forget_behind(behind),
+            Heard::BridgeFull => self.sweep.forget_learnt(key.0),
+            _ => {}
+        }
+        self.homeless.insert(key).then_some(full)
     }
 }
 
 impl Router {
-    /// Takes over the settings of a bridge, or that there is none any more.
-    pub(super) fn set_bridge(&mut self, name: &Name, bridge: Option<&Bridge>) {
-        match bridge {
-            Some(bridge) => drop(self.bridges.configured.insert(name.clone(), bridge.clone())),
-            None => drop(self.bridges.configured.remove(name)),
+    /// Gives a bridge these settings, or takes it away. Takes effect with [`follow_bridges`](Self::follow_bridges).
+    pub(super) fn set_bridge(&mut self, name: &Name, settings: Option<&Bridge>) {
+        match settings {
+            Some(settings) => drop(self.bridges.settings.insert(name.clone(), settings.clone())),
+            None => drop(self.bridges.settings.remove(name)),
         }
     }
 
-    /// Lets the packet path have what the configuration and the interfaces say now.
-    pub(super) fn follow_bridges(&mut self) {}
+    /// Lets the packet path have what the settings of bridges and interfaces say now.
+    pub(super) fn follow_bridges(&mut self) {
+        let structure = Structure::of(self.interfaces.iter(), &self.bridges.settings);
+        if structure != self.bridges.structure {
+            self.bridges.structure = structure;
+            for (bridge, vlan) in self.bridges.number() {
+                let text = format!("VLAN {vlan} is not served: there are {} VLANs of bridges already", BRIDGES - 1);
+                self.tell(Severity::Error, format!("bridge {bridge}"), text);
+            }
+        }
+        self.follow_bridge_links();
+    }
+
+    /// Lets the packet path have what is true of the interfaces that are in bridges now; which those are is as it was.
+    pub(super) fn follow_bridge_links(&mut self) {
+        self.follow_bvi_links();
+        let Router { bridges, interfaces, .. } = self;
+        let live = |index| {
+            let mtu = interfaces.get(index).map_or(0, |interface| interface.mtu);
+            Live { up: interfaces.is_up(index), mac: interfaces.mac(index), mtu }
+        };
+        let number = |key: &Key| bridges.numbers.get(key).copied();
+        let remote = |_, _| None;
+        let wanted = wanted::wanted(&bridges.structure, &bridges.settings, number, live, remote);
+        if wanted == bridges.published {
+            return;
+        }
+        let refused = bridges.publish(wanted);
+        self.engine.tables_changed();
+        for ((number, mac), full) in refused {
+            self.tell_homeless(number, mac, full);
+        }
+        // The loop has to look at the timers again.
+        self.control.wake();
+    }
+
+    /// A bridge's own interface has a link while a port of the bridge is up.
+    fn follow_bvi_links(&mut self) {
+        let mut changed = Vec::new();
+        for parts in self.bridges.structure.bridges.values() {
+            let Some(index) = parts.bvi else { continue };
+            let up = parts.ports.values().any(|port| self.interfaces.is_up(*port));
+            let Some(interface) = self.interfaces.get_mut(index).filter(|i| i.driver == millrace_config::Driver::Bvi)
+            else {
+                continue;
+            };
+            let link = if up { Link::Up } else { Link::Down };
+            let problem = (!up).then(|| NO_PORT.to_owned());
+            if interface.link != link || interface.problem != problem {
+                (interface.link, interface.problem) = (link, problem);
+                changed.push((index, up));
+            }
+        }
+        for (index, up) in changed {
+            let (severity, text) = match up {
+                true => (Severity::Info, "link up".to_owned()),
+                false => (Severity::Warning, format!("link down: {NO_PORT}")),
+            };
+            self.tell(severity, format!("interface {}", self.interfaces.name(index)), text);
+            self.refresh_or_warn(index);
+            if up {
+                self.announce(index);
+            }
+        }
+    }
+
+    fn tell_homeless(&mut self, number: u16, mac: MacAddr, full: Heard) {
+        let Some((bridge, vlan)) = self.bridges.key(number).cloned() else { return };
+        let of = if vlan == 0 { String::new() } else { format!(" of VLAN {vlan}") };
+        let why = match full {
+            Heard::PortFull => "its port has as many stations as mac-limit allows",
+            Heard::BridgeFull => "the bridge has as many stations as mac-limit allows",
+            _ => "the table of stations is full",
+        };
+        let text = format!("static MAC {mac}{of} has no place: {why}; learnt ones are forgotten to make room");
+        self.tell(Severity::Warning, format!("bridge {bridge}"), text);
+    }
 
     /// Takes in what the packet path has to say.
-    pub(super) fn pump_bridges(&mut self) {}
+    pub(super) fn pump_bridges(&mut self) {
+        for _ in 0..NEWS_AT_ONCE {
+            let Some(news) = self.bridges.bridging.journal.pop() else { return };
+            self.bridge_news(&news);
+        }
+        self.control.wake();
+    }
 
-    /// Does what is due.
-    pub(super) fn run_bridges(&mut self, _now: Instant) {}
+    fn bridge_news(&mut self, news: &News) {
+        let name = |behind: u16| self.interfaces.name(self.bridges.interface_of(behind));
+        let (interface, last) = match *news {
+            News::Storm { interface, .. } => (interface, None),
+            News::Moved { interface, mac, from, .. } => (interface, Some(Last { mac, from: name(from) })),
+            News::PortFull { interface, mac } | News::BridgeFull { interface, mac, .. } => {
+                (interface, Some(Last { mac, from: String::new() }))
+            }
+        };
+        let port = self.interfaces.name(interface);
+        let happened = self.bridges.happened(interface);
+        if let (News::Moved { .. }, Some(last)) = (news, &last) {
+            // Hosts do move; one a second of each port is told.
+            let text = format!("{} moved from {} to {port}", last.mac, last.from);
+            let source = self.bridge_source(interface);
+            self.events.add_frequent(std::time::SystemTime::now(), Severity::Info, source, text);
+        }
+        let second = self.started.elapsed().as_secs();
+        let told = self.bridges.watch.hear(news, last, &port, &happened, second);
+        told.into_iter().for_each(|told| self.tell_bridge(told));
+    }
+
+    fn bridge_source(&self, interface: u32) -> String {
+        let bridge = self.bridges.of_port(interface).map(ToString::to_string);
+        format!("bridge {}", bridge.unwrap_or_default())
+    }
+
+    fn tell_bridge(&mut self, told: Told) {
+        let severity = if told.over { Severity::Info } else { Severity::Warning };
+        self.tell(severity, self.bridge_source(told.interface), told.text);
+    }
+
+    /// Does a piece of what is to be done with the table of stations.
+    pub(super) fn run_bridges(&mut self, _now: Instant) {
+        let Bridges { sweep, bridging, indices, keys, .. } = &mut self.bridges;
+        for number in sweep.step(&bridging.stations) {
+            keys.remove(&number);
+            indices.release(number.into());
+        }
+    }
 
     /// When something is due next.
     pub(super) fn next_bridges(&self) -> Option<Instant> {
-        None
+        match self.bridges.sweep.state() {
+            State::Idle => None,
+            State::Waiting => Some(Instant::now() + SOON),
+            State::Busy => Some(Instant::now()),
+        }
     }
 
     /// What is done once a second.
-    pub(super) fn second_bridges(&mut self) {}
+    pub(super) fn second_bridges(&mut self) {
+        let second = self.started.elapsed().as_secs();
+        let Router { bridges, interfaces, .. } = self;
+        let passed = second.saturating_sub(bridges.second);
+        bridges.second = second;
+        bridges.bridging.stations.tick(second as u32);
+        bridges.sweep.tick(&bridges.bridging.stations, passed as u32);
+        for key in bridges.homeless.clone() {
+            if let Some(behind) = bridges.published.fixed.get(&key).copied() {
+                bridges.fix(key, behind);
+            }
+        }
+        let structure = &bridges.structure;
+        let name = |index: u32| structure.parts.contains_key(&index).then(|| interfaces.name(index));
+        let journal = &bridges.bridging.journal;
+        let told = bridges.watch.second(name, |index| journal.happened(index), second);
+        told.into_iter().for_each(|told| self.tell_bridge(told));
+    }
 }

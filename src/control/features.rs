@@ -14,7 +14,7 @@ impl Router {
         self.follow_bonds();
         self.follow_vxlan();
         self.follow_tunnels();
-        self.follow_bridges();
+        self.follow_bridge_links();
     }
 
     /// Lets the features of all interfaces be those of their settings.
@@ -38,6 +38,7 @@ impl Router {
             ]
             .concat();
             let features = features.into_iter().chain(self.policy_routes.features(index));
+            let features = features.chain(self.bridges.features(interface).iter().copied());
             wanted.extend(features.map(|feature| (feature.arc, feature.node, index)));
         }
         let before = std::mem::replace(&mut self.features.0, wanted);

@@ -1,4 +1,5 @@
 //! What the daemon for tests answers.
+mod bridges;
 mod nat44;
 
 use std::sync::{Arc, Mutex};
@@ -86,6 +87,7 @@ impl Show for Answers {
     type ListRoutesStream = Items<Routes>;
     type ListNat44SessionsStream = Items<Nat44Sessions>;
     type ListNat44MappingsStream = Items<Nat44Mappings>;
+    type ListMacTableStream = Items<MacEntries>;
 
     async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<Version> {
         let (version, commit, cpu_variant) = ("0.1.0".into(), "abc1234".into(), "x86-64-v3".into());
@@ -174,6 +176,16 @@ impl Show for Answers {
     async fn get_nat44_summary(&self, request: Request<GetNat44SummaryRequest>) -> Answer<Nat44Summary> {
         self.note(request.into_inner());
         ok(nat44::summary())
+    }
+
+    async fn list_bridges(&self, _: Request<ListBridgesRequest>) -> Answer<ListBridgesReply> {
+        ok(bridges::list())
+    }
+
+    async fn list_mac_table(&self, request: Request<ListMacTableRequest>) -> Answer<Items<MacEntries>> {
+        let request = request.into_inner();
+        self.note(&request);
+        items(bridges::stations(&request))
     }
 
     async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {
@@ -309,6 +321,11 @@ impl Operate for Answers {
         let request = request.into_inner();
         self.note(&request);
         ok(ClearNat44SessionsReply { sessions: if request.filter.is_some() { 1 } else { 2500 } })
+    }
+
+    async fn clear_mac_table(&self, request: Request<ClearMacTableRequest>) -> Answer<ClearMacTableReply> {
+        self.note(request.into_inner());
+        ok(ClearMacTableReply { stations: 1 })
     }
 
     async fn add_trace(&self, request: Request<AddTraceRequest>) -> Answer<Done> {

@@ -44,7 +44,7 @@ fn message(router: &Router, interface: &Interface) -> v1::Interface {
         mac: if mac == MacAddr::ZERO { String::new() } else { mac.to_string() },
         mtu: interface.mtu.into(),
         vrf: interface.vrf.0.to_string(),
-        bridge: None,
+        bridge: interface.bridge.as_ref().map(|member| member.bridge.to_string()),
         addresses: addresses(interface),
         rx_packets: totals.rx_packets,
         rx_bytes: totals.rx_bytes,
@@ -64,7 +64,7 @@ fn message(router: &Router, interface: &Interface) -> v1::Interface {
 }
 
 /// Its addresses as the operator has them, and then the link-local one that it has by itself.
-fn addresses(interface: &Interface) -> Vec<String> {
+pub(super) fn addresses(interface: &Interface) -> Vec<String> {
     let by_itself = interface.link_local.map(link_local_net).map(IpNet::from);
     interface.addresses.iter().copied().chain(by_itself).map(|net| net.to_string()).collect()
 }
@@ -101,7 +101,7 @@ fn device_name(interface: &Interface) -> String {
     named.or_else(|| Some(interface.device.as_ref()?.info().device)).unwrap_or_default()
 }
 
-fn link(link: Link) -> &'static str {
+pub(super) fn link(link: Link) -> &'static str {
     match link {
         Link::Up => "up",
         Link::Down => "down",

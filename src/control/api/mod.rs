@@ -1,6 +1,7 @@
 //! The API: the published contract over a Unix socket. Each service is a list of calls in a file of its own; what they
 //! answer is made in the files beside it, by area.
 
+mod bridges;
 mod config;
 mod edits;
 mod interfaces;

@@ -1,6 +1,6 @@
 //! The service `Operate`: what can be done that leaves the configuration as it is.
 
-use super::{Answer, Api, Items, nat44, no_interface, ok, ping, routing, stream, traceroute, updates};
+use super::{Answer, Api, Items, bridges, nat44, no_interface, ok, ping, routing, stream, traceroute, updates};
 use crate::control::Router;
 use crate::control::capture::{CaptureError, Status as CaptureStatus};
 use millrace_api::v1::operate_server::Operate;
@@ -36,6 +36,10 @@ impl Operate for Api {
         request: Request<ClearNat44SessionsRequest>,
     ) -> Answer<ClearNat44SessionsReply> {
         nat44::clear(&self.0, request.into_inner()).await
+    }
+
+    async fn clear_mac_table(&self, request: Request<ClearMacTableRequest>) -> Answer<ClearMacTableReply> {
+        bridges::clear(&self.0, request.into_inner()).await
     }
 
     async fn add_trace(&self, request: Request<AddTraceRequest>) -> Answer<Done> {

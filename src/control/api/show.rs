@@ -1,6 +1,6 @@
 //! The service `Show`: everything there is to see.
 
-use super::{Answer, Api, Items, interfaces, nat44, ok, routing, runtime, stream, system};
+use super::{Answer, Api, Items, bridges, interfaces, nat44, ok, routing, runtime, stream, system};
 use millrace_api::v1::show_server::Show;
 use millrace_api::v1::*;
 use tonic::{Request, Response};
@@ -10,6 +10,7 @@ impl Show for Api {
     type ListRoutesStream = Items<Routes>;
     type ListNat44SessionsStream = Items<Nat44Sessions>;
     type ListNat44MappingsStream = Items<Nat44Mappings>;
+    type ListMacTableStream = Items<MacEntries>;
 
     async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<Version> {
         ok(system::version(&self.0.lock()))
@@ -68,6 +69,14 @@ impl Show for Api {
 
     async fn get_nat44_summary(&self, request: Request<GetNat44SummaryRequest>) -> Answer<Nat44Summary> {
         nat44::summary(&self.0, &request.into_inner()).await
+    }
+
+    async fn list_bridges(&self, request: Request<ListBridgesRequest>) -> Answer<ListBridgesReply> {
+        ok(bridges::list(&self.0.lock(), &request.into_inner())?)
+    }
+
+    async fn list_mac_table(&self, request: Request<ListMacTableRequest>) -> Answer<Items<MacEntries>> {
+        bridges::stations(&self.0, request.into_inner())
     }
 
     async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {
