@@ -1,8 +1,16 @@
 //! `bridges`: what joins interfaces at layer 2. Which interfaces those are is said at the interfaces, by `bridge`. A bridge's own
 //! routed interface (`bvi`) stands in the same map as all others, under the bridge's name.
 
+mod check;
+mod edit;
+mod file;
+
 use crate::{Mac, Name, Time, UnknownUnicast, keyword::keywords};
 use std::{collections::BTreeMap, fmt, net::IpAddr, ops::RangeInclusive};
+
+pub(crate) use check::check;
+pub(crate) use edit::{add, remove, set};
+pub(crate) use file::{decode, encode};
 
 /// A bridge; its name is its key in [`Config::bridges`](crate::Config::bridges).
 #[derive(Clone, Debug, PartialEq, Eq)]

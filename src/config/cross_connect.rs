@@ -2,7 +2,7 @@
 //! its own, or takes part in routing.
 
 use crate::{
-    Interface, MssClamp, Name, Urpf,
+    Driver, Interface, MssClamp, Name, Urpf,
     decode::{Scalar, Unreadable},
     diagnostic::Spot,
     validate::Check,
@@ -25,6 +25,20 @@ pub(crate) fn check(check: &mut Check<'_>, name: &Name, interface: &Interface) {
     {
         let message = format!("{what}: {target} is a sub-interface, and frames leave untouched");
         check.problem(spot(), message, format!("expected an interface with a driver, such as {parent}"));
+    }
+    if let Some(other) = check.config.interfaces.get(target)
+        && matches!(other.driver, Driver::Bvi | Driver::Gre(_) | Driver::Ipip(_))
+    {
+        let why = if other.driver == Driver::Bvi { "a bridge's own interface" } else { "a tunnel of packets" };
+        check.problem(
+            spot(),
+            format!("{what}: {target} is {why}"),
+            "expected an interface that takes frames as they are",
+        );
+    }
+    if interface.driver == Driver::Bvi {
+        let hint = "expected it on another interface: frames to the bridge itself are routed";
+        check.problem(spot(), format!("{what}: a bridge's own interface has none"), hint);
     }
     if interface.parent().is_some() {
         let hint = "expected it on an interface with a driver";

@@ -1,6 +1,7 @@
 //! The drivers of interfaces, each with its own keys: those with many have their own file, of the driver's name.
 
 use crate::{
+    Interface,
     af_xdp::AfXdp,
     bond::Bond,
     decode::{Fields, Scalar, Unreadable, suggestion},
@@ -113,6 +114,30 @@ impl Driver {
             && !matches!(self, Self::Vlan(_))
     }
 
+    /// The MTU of an interface with it if nothing is said: what its headers leave of an Ethernet's 1500 bytes.
+    pub const fn mtu(&self) -> u16 {
+        match self {
+            Self::Vxlan(vxlan) => vxlan.mtu(),
+            Self::Gre(gre) => gre.mtu(),
+            Self::Ipip(ipip) => ipip.mtu(),
+            _ => Interface::MTU_DEFAULT,
+        }
+    }
+
+    /// Whether there is a wire, or something like one, with its own device behind it.
+    pub const fn has_wire(&self) -> bool {
+        !self.is_virtual() && !matches!(self, Self::Loopback)
+    }
+
+    /// Its place in the order in which interfaces are made: those that others need come first.
+    pub(crate) const fn rank(&self) -> u8 {
+        match self {
+            Self::Vlan(_) => 2,
+            Self::Bond(_) => 1,
+            _ => 0,
+        }
+    }
+
     /// The interfaces that must be there before it, and that it takes for itself or depends on: parent, members.
     pub fn needs(&self) -> &[Name] {
         match self {
@@ -178,7 +203,21 @@ impl Resource {
 }
 
 /// The drivers that a file can name.
-const WORDS: &[&str] = &["af-packet", "af-xdp", "tap", "memif", "vhost-user", "dpdk", "pcap", "loopback", "generator"];
+const WORDS: &[&str] = &[
+    "af-packet",
+    "af-xdp",
+    "tap",
+    "memif",
+    "vhost-user",
+    "dpdk",
+    "pcap",
+    "loopback",
+    "generator",
+    "vxlan",
+    "gre",
+    "ipip",
+    "bond",
+];
 
 impl Driver {
     /// Reads `driver` and the keys that belong to it. None when something about them is wrong.
@@ -205,6 +244,10 @@ impl Driver {
             Some("pcap") => Self::Pcap(Pcap::decode(fields, reader)?),
             Some("loopback") => Self::Loopback,
             Some("generator") => Self::Generator(Generator::decode(interface, fields, reader)),
+            Some("vxlan") => Self::Vxlan(Vxlan::decode(interface, fields, reader)?),
+            Some("gre") => Self::Gre(Gre::decode(fields, reader)?),
+            Some("ipip") => Self::Ipip(Ipip::decode(fields, reader)?),
+            Some("bond") => Self::Bond(Bond::decode(interface, fields, reader)?),
             unknown => {
                 fields.tolerate();
                 let word = unknown?;
@@ -214,6 +257,11 @@ impl Driver {
                         at,
                         format!("{name}: a VLAN is no driver"),
                         "write it under `sub-interfaces` of its parent",
+                    ),
+                    "bvi" => reader.error(
+                        at,
+                        format!("{name}: a bridge's own interface is no driver"),
+                        "write it under `bvi` of its bridge",
                     ),
                     _ => reader.error(at, format!("{name}: cannot take \"{word}\""), suggestion(word, WORDS)),
                 }
@@ -225,7 +273,8 @@ impl Driver {
 
     /// The driver's keys, onto those of its interface.
     pub(crate) fn encode(&self, node: Node) -> Node {
-        let node = if matches!(self, Self::Vlan(_)) { node } else { node.with("driver", Node::text(self.as_str())) };
+        let unsaid = matches!(self, Self::Vlan(_) | Self::Bvi);
+        let node = if unsaid { node } else { node.with("driver", Node::text(self.as_str())) };
         match self {
             Self::AfPacket(AfPacket { device, queues }) | Self::Tap(Tap { device, queues }) => {
                 node.with("device", Node::text(device)).with_unless(&1, "queues", queues)
@@ -236,8 +285,12 @@ impl Driver {
             Self::Dpdk(dpdk) => dpdk.encode(node),
             Self::Pcap(pcap) => pcap.encode(node),
             Self::Generator(generator) => generator.encode(node),
-            Self::Loopback | Self::Vlan(_) => node,
-            Self::Bvi | Self::Vxlan(_) | Self::Gre(_) | Self::Ipip(_) | Self::Bond(_) => node,
+            Self::Loopback | Self::Bvi => node,
+            Self::Vlan(vlan) => vlan.encode(node),
+            Self::Vxlan(vxlan) => vxlan.encode(node),
+            Self::Gre(gre) => gre.encode(node),
+            Self::Ipip(ipip) => ipip.encode(node),
+            Self::Bond(bond) => bond.encode(node),
         }
     }
 }

@@ -2,25 +2,29 @@
 //!
 //! [`edit`] is pure and gives the next configuration; [`plan`](crate::plan()) then says how to get there. It refuses
 //! - to add what is there, and to remove what isn't;
-//! - to remove an interface that sub-interfaces, cross-connects, neighbours, routes, policy routes or nat44 name: remove those first;
+//! - to remove an interface or a bridge that something else names ([`Config::users_of`]): remove that first;
 //! - whatever a file with the same content would be refused for.
 
+mod interface;
+mod keys;
+
 use crate::{
-    Config, Driver, Interface, Mac, MssClamp, Name, Nat44Edit, NeighborKey, PolicyMatch, PolicyRoute, Problem, Route,
-    RouteKey, RouterAdvertisements, State, Urpf,
-    decode::Fields,
-    diagnostic::{Diagnostic, Position, Reader},
-    policy_routes,
-    yaml::{self, Entry, Node, Value},
+    Config, Mac, MssClamp, Name, Nat44Edit, NeighborKey, PolicyMatch, PolicyRoute, Problem, Route, RouteKey, State,
+    Urpf, bridges, lldp, mirrors, policy_routes,
 };
 use ipnet::IpNet;
 use std::collections::btree_map;
+
+pub(crate) use interface::refuse_used;
+use interface::{add_interface, get, remove_interface, set_interface};
+pub(crate) use keys::{keys, unreadable, with_keys};
 
 /// A change by command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
     /// `interface add NAME driver D [KEY VALUE]...`: the keys and values of a file; a list is written `[a, b]`.
-    /// A sub-interface is added as `PARENT.VLAN` with driver `vlan`.
+    /// A sub-interface is added as `PARENT.VLAN` or `PARENT.OUTER.INNER` with driver `vlan`, a bridge's own interface under the
+    /// bridge's name with driver `bvi`.
     InterfaceAdd {
         /// Its name.
         name: Name,
@@ -97,6 +101,39 @@ pub enum Edit {
     },
     /// `policy-route remove [source P] [interface I]`.
     PolicyRouteRemove(PolicyMatch),
+    /// `bridge add NAME [KEY VALUE]...`: the keys and values of a file.
+    BridgeAdd {
+        /// Its name.
+        name: Name,
+        /// Keys and their values, as in a file.
+        settings: Vec<(String, String)>,
+    },
+    /// `bridge set NAME KEY VALUE...`.
+    BridgeSet {
+        /// Its name.
+        name: Name,
+        /// Keys and their values, as in a file. An empty value: what is meant without the key. `bvi` takes `on` and `off`, too.
+        settings: Vec<(String, String)>,
+    },
+    /// `bridge remove NAME`: with its own interface. Refused while anything else refers to one of them.
+    BridgeRemove {
+        /// Its name.
+        name: Name,
+    },
+    /// `mirror add NAME from A[,B] to C|file F [direction D] [limit N] [snap-length N]`.
+    MirrorAdd {
+        /// Its name.
+        name: Name,
+        /// Keys and their values, as in a file.
+        settings: Vec<(String, String)>,
+    },
+    /// `mirror remove NAME`.
+    MirrorRemove {
+        /// Its name.
+        name: Name,
+    },
+    /// `lldp set KEY VALUE...`: keys and their values, as in a file. An empty value: what is meant without the key.
+    LldpSet(Vec<(String, String)>),
 }
 
 /// What `interface set` sets.
@@ -118,8 +155,9 @@ pub enum InterfaceSetting {
     MssClamp(MssClamp),
     /// `cross-connect OTHER|off`.
     CrossConnect(Option<Name>),
-    /// Keys of its driver with their values, as in a file. An empty value: what is meant without the key.
-    Driver(Vec<(String, String)>),
+    /// Keys of its driver, and those of a port of a bridge, with their values, as in a file. An empty value: what is meant without the
+    /// key. `bridge off` makes it no port any more; `vlan`, `trunk` and `tag-rewrite` each take the place of the others.
+    Keys(Vec<(String, String)>),
 }
 
 /// Why an edit was refused. The text says what is wrong and what would be right.
@@ -204,168 +242,13 @@ pub fn edit(config: &Config, edit: &Edit) -> Result<Config, EditError> {
         Edit::Nat44(edit) => next.nat44.edit(edit)?,
         Edit::PolicyRouteAdd { rule, at } => policy_routes::add(&mut next, rule, at)?,
         Edit::PolicyRouteRemove(packets) => policy_routes::remove(&mut next, &packets)?,
+        Edit::BridgeAdd { name, settings } => bridges::add(&mut next, name, &settings)?,
+        Edit::BridgeSet { name, settings } => bridges::set(&mut next, &name, &settings)?,
+        Edit::BridgeRemove { name } => bridges::remove(&mut next, &name)?,
+        Edit::MirrorAdd { name, settings } => mirrors::add(&mut next, name, &settings)?,
+        Edit::MirrorRemove { name } => mirrors::remove(&mut next, &name)?,
+        Edit::LldpSet(settings) => lldp::set(&mut next, &settings)?,
     }
     let problems = next.problems();
     if problems.is_empty() { Ok(next) } else { Err(EditError::Invalid(problems)) }
-}
-
-fn get<'c>(config: &'c mut Config, name: &Name) -> Result<&'c mut Interface, EditError> {
-    if !config.interfaces.contains_key(name) {
-        return Err(no_interface(config, name));
-    }
-    config.interfaces.get_mut(name).ok_or_else(|| EditError::NotFound(format!("no interface \"{name}\"")))
-}
-
-fn no_interface(config: &Config, name: &Name) -> EditError {
-    let known: Vec<&str> = config.interfaces.keys().map(Name::as_str).collect();
-    let hint = if known.is_empty() { "there are none".to_owned() } else { crate::decode::suggestion(name, &known) };
-    EditError::NotFound(format!("no interface \"{name}\"; {hint}"))
-}
-
-fn add_interface(
-    config: &mut Config,
-    name: Name,
-    driver: &str,
-    settings: &[(String, String)],
-) -> Result<(), EditError> {
-    if let Some(other) = config.interfaces.get(&name) {
-        let message = format!("interface {name} is there already ({}); use `interface set`", other.driver);
-        return Err(EditError::Exists(message));
-    }
-    let mut reader = Reader::default();
-    let node = keys(&name, settings, &mut reader);
-    let decoded = match driver {
-        "vlan" => sub_interface(config, &name, &node, &mut reader),
-        _ => Interface::decode(&name, &node.with("driver", Node::text(driver)), &mut reader),
-    };
-    unreadable(reader)?;
-    for (name, interface, _) in decoded {
-        if config.interfaces.contains_key(&name) {
-            return Err(EditError::Exists(format!("interface {name} is there already; choose another name")));
-        }
-        config.interfaces.insert(name, interface);
-    }
-    Ok(())
-}
-
-/// Keys and values of a command as a file would have them, without `driver`.
-fn keys(name: &Name, settings: &[(String, String)], reader: &mut Reader) -> Node {
-    let mut node = Node::map();
-    for (i, (key, value)) in settings.iter().enumerate() {
-        if key == "driver" || settings[..i].iter().any(|(other, _)| other == key) {
-            reader.error(Position::default(), format!("interface {name}: {key} stands here twice"), "keep one of them");
-        }
-        if let Some(value) = yaml::value(value, reader) {
-            node = node.with(key, value);
-        }
-    }
-    node
-}
-
-/// A driver with other values for some of its keys.
-fn driver(name: &Name, old: &Driver, settings: &[(String, String)]) -> Result<Driver, EditError> {
-    let mut reader = Reader::default();
-    if let Driver::Vlan(vlan) = old {
-        let hint = format!("set it on {}, or remove it and add another", vlan.parent);
-        let error =
-            settings.iter().map(|(key, _)| format!("interface {name}: {key}: a sub-interface has no driver; {hint}"));
-        return Err(EditError::Unreadable(error.collect()));
-    }
-    let (new, old) = (keys(name, settings, &mut reader), old.encode(Node::map()));
-    let all =
-        old.entries().iter().filter(|entry| settings.iter().all(|(key, _)| *key != entry.key)).chain(new.entries());
-    let all = all.filter(|entry| !matches!(&entry.value.value, Value::Text(text) if text.is_empty()));
-    let node = all.fold(Node::map(), |node, entry| node.with(&entry.key, entry.value.clone()));
-    let decoded =
-        Fields::open(&node, format_args!("interface {name}"), "a driver", &mut reader).and_then(|mut fields| {
-            let driver = Driver::decode(name, &mut fields, &mut reader);
-            fields.close(&mut reader);
-            driver
-        });
-    unreadable(reader)?;
-    decoded.ok_or_else(|| EditError::Unreadable(vec![format!("interface {name}: not a driver's keys")]))
-}
-
-/// Refuses values that could not be read.
-fn unreadable(reader: Reader) -> Result<(), EditError> {
-    let text = |Diagnostic { message, hint, .. }: Diagnostic| format!("{message}; {hint}");
-    let errors: Vec<String> = reader.finish().into_iter().map(text).collect();
-    if errors.is_empty() { Ok(()) } else { Err(EditError::Unreadable(errors)) }
-}
-
-/// `interface add PARENT.VLAN driver vlan`: what a file says under `sub-interfaces` of the parent.
-fn sub_interface(config: &Config, name: &Name, node: &Node, reader: &mut Reader) -> Vec<(Name, Interface, Position)> {
-    let parent =
-        name.rsplit_once('.').and_then(|(parent, vlan)| Some((config.interfaces.get_key_value(parent)?, vlan)));
-    let Some(((parent, interface), vlan)) = parent else {
-        let message = format!("interface {name}: no parent of that name");
-        reader.error(
-            Position::default(),
-            message,
-            "expected the name of an interface, a dot and a VLAN, as in `wan.100`",
-        );
-        return Vec::new();
-    };
-    let entry = Entry { key: vlan.to_owned(), key_at: Position::default(), value: node.clone() };
-    let sub = Interface::decode_sub(parent, interface.mtu, &entry, reader);
-    if let Some((right, _)) = sub.as_ref().filter(|(right, _)| right != name) {
-        reader.error(
-            Position::default(),
-            format!("interface {name}: not the name of VLAN {vlan}"),
-            format!("expected {right}"),
-        );
-    }
-    sub.map(|(name, sub)| (name, sub, Position::default())).into_iter().collect()
-}
-
-fn remove_interface(config: &mut Config, name: &Name) -> Result<(), EditError> {
-    get(config, name)?;
-    let named = |route: &Route| route.hops().iter().any(|hop| hop.interface.as_ref() == Some(name));
-    let subs = config.sub_interfaces(name).map(|(sub, _)| format!("interface {sub}"));
-    let neighbors =
-        config.neighbors.keys().filter(|key| key.interface == *name).map(|key| format!("neighbor {}", key.address));
-    let routes = config.routes.iter().filter(|(_, route)| named(route)).map(|(key, _)| format!("route {key}"));
-    let nat44 = config.nat44.users_of(name);
-    let connected = config.interfaces.iter().filter(|(_, other)| other.cross_connect.as_ref() == Some(name));
-    let connected = connected.map(|(other, _)| format!("cross-connect of {other}"));
-    let policy_routes = config.policy_routes.iter().map(|rule| &rule.packets);
-    let policy_routes = policy_routes.filter(|packets| packets.interface.as_ref() == Some(name));
-    let policy_routes = policy_routes.map(|packets| format!("policy-route {packets}"));
-    let users: Vec<_> =
-        subs.chain(connected).chain(neighbors).chain(routes).chain(policy_routes).chain(nat44).collect();
-    if !users.is_empty() {
-        let (shown, more) = users.split_at(users.len().min(8));
-        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-        let users = shown.join(", ");
-        return Err(EditError::InUse(format!("interface {name} is used by {users}{more}; remove these first")));
-    }
-    config.interfaces.remove(name);
-    Ok(())
-}
-
-fn set_interface(config: &mut Config, name: &Name, setting: InterfaceSetting) -> Result<(), EditError> {
-    let interface = get(config, name)?;
-    match setting {
-        InterfaceSetting::RouterAdvertisements(text) => {
-            let mut reader = Reader::default();
-            let node = yaml::value(&text, &mut reader);
-            let told = node.and_then(|node| RouterAdvertisements::decode(name, &node, &mut reader));
-            unreadable(reader)?;
-            interface.router_advertisements = told;
-        }
-        InterfaceSetting::State(state) => interface.state = state,
-        InterfaceSetting::Mac(mac) => interface.mac = mac,
-        InterfaceSetting::Vrf(vrf) => interface.vrf = vrf,
-        InterfaceSetting::Urpf(urpf) => interface.urpf = urpf,
-        InterfaceSetting::MssClamp(clamp) => interface.mss_clamp = clamp,
-        InterfaceSetting::CrossConnect(target) => interface.cross_connect = target,
-        InterfaceSetting::Driver(settings) => interface.driver = driver(name, &interface.driver, &settings)?,
-        InterfaceSetting::Mtu(mtu) => {
-            let old = std::mem::replace(&mut interface.mtu, mtu);
-            for sub in config.interfaces.values_mut().filter(|sub| sub.parent() == Some(name) && sub.mtu == old) {
-                sub.mtu = mtu;
-            }
-        }
-    }
-    Ok(())
 }

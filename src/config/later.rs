@@ -7,10 +7,8 @@ pub(crate) const API: &str = "the API";
 
 /// Where, the key or word, and the feature that it belongs to.
 const LATER: &[(&str, &str, &str)] = &[
-    (TOP, "bridges", "bridges"),
     (TOP, "acls", "access lists"),
     (INTERFACE, "acl", "access lists"),
-    (INTERFACE, "bridge", "bridges"),
     (API, "metrics", "metrics exporter"),
     (API, "web", "web page"),
 ];

@@ -64,6 +64,7 @@ mod socket;
 mod tunnels;
 mod units;
 mod urpf;
+mod uses;
 mod validate;
 mod vhost_user;
 mod vlan;
@@ -141,12 +142,15 @@ fn decode(root: &Node, reader: &mut Reader) -> (Config, BTreeSet<Name>) {
         top.section("workers", |node| config.workers = Workers::decode(node, reader));
         top.section("buffers", |node| config.buffers = Buffers::decode(node, reader));
         top.section("dpdk", |node| config.dpdk = Eal::decode(node, reader));
-        top.section("interfaces", |node| partial = interfaces::decode(node, &mut config, reader));
+        top.section("interfaces", |node| interfaces::decode(node, &mut config, &mut partial, reader));
+        top.section("bridges", |node| bridges::decode(node, &mut config, &mut partial, reader));
         top.section("vrfs", |node| vrfs::decode(node, &mut config, reader));
         top.section("routes", |node| routes::decode(node, &mut config, reader));
         top.section("policy-routes", |node| policy_routes::decode(node, &mut config, reader));
         top.section("neighbors", |node| neighbors::decode(node, &mut config, reader));
         top.section("nat44", |node| config.nat44.decode(node, reader));
+        top.section("mirrors", |node| mirrors::decode(node, &mut config, reader));
+        top.section("lldp", |node| config.lldp = Lldp::decode(node, reader));
         top.section("api", |node| config.api = Api::decode(node, reader));
         top.close(reader);
     }
@@ -198,11 +202,14 @@ impl Config {
             ("buffers", self.buffers.encode()),
             ("dpdk", self.dpdk.encode()),
             ("interfaces", interfaces::encode(self)),
+            ("bridges", bridges::encode(self)),
             ("vrfs", vrfs::encode(self)),
             ("routes", routes::encode(self)),
             ("policy-routes", policy_routes::encode(self)),
             ("neighbors", neighbors::encode(self)),
             ("nat44", self.nat44.encode()),
+            ("mirrors", mirrors::encode(self)),
+            ("lldp", self.lldp.encode()),
             ("api", self.api.encode()),
         ];
         let said = sections.into_iter().filter(|(_, node)| !node.is_empty());

@@ -1,7 +1,13 @@
 //! `mirrors`: copies of what interfaces receive and send, by another interface or into a capture file.
 
+mod check;
+mod file;
+
 use crate::{keyword::keywords, name::Name, op::Change};
 use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+pub(crate) use check::check;
+pub(crate) use file::{add, decode, encode, remove};
 
 /// A mirror; its name is its key in [`Config::mirrors`](crate::Config::mirrors).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -77,6 +77,9 @@ pub(crate) fn check(check: &mut Check<'_>) {
         if interface.driver == Driver::Loopback {
             let message = format!("{what}: {} is a loopback and has no neighbors", key.interface);
             check.problem(spot().key("interface"), message, "expected an interface with a wire");
+        } else if !interface.driver.has_ethernet() {
+            let message = format!("{what}: {} is a tunnel ({}) and has no neighbors", key.interface, interface.driver);
+            check.problem(spot().key("interface"), message, "expected an interface with Ethernet addresses");
         } else if let Some(address) = addresses::link_local(key.address) {
             if interface.has_link_local(address) {
                 let message = format!("{what}: this is interface {}'s own address", key.interface);

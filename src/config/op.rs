@@ -365,7 +365,7 @@ impl fmt::Display for Op {
 impl fmt::Display for Interface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.driver)?;
-        if self.mtu != Self::MTU_DEFAULT && !matches!(self.driver, Driver::Vlan(_)) {
+        if self.mtu != self.driver.mtu() && !matches!(self.driver, Driver::Vlan(_)) {
             write!(f, " mtu {}", self.mtu)?;
         }
         if let Some(mac) = self.mac {

@@ -1,9 +1,14 @@
 //! `bridge` of an interface, and the keys that go with it: what a port of a bridge may do, and which VLANs its frames are of.
 
+mod check;
+mod file;
 mod vlans;
 
 use crate::{keyword::keywords, name::Name};
 use std::fmt;
+
+pub(crate) use check::{bridge_exists, check};
+pub(crate) use file::KEYS;
 pub use vlans::Vlans;
 
 /// How an interface is a port of a bridge.
@@ -50,7 +55,8 @@ pub struct StormControl {
     pub unknown: Option<u32>,
 }
 
-/// Which VLANs of the bridge the frames of a port are of, and what is done with their tags.
+/// Which VLANs of the bridge the frames of a port are of, and what is done with their tags. Those of a sub-interface are taken off
+/// first, unless [`TagRewrite`] says otherwise: VLANs are told by what comes behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tagging {
     /// All frames are of the bridge itself, tags are nothing but content (default of an interface that is no sub-interface).
@@ -59,7 +65,7 @@ pub enum Tagging {
     Access(u16),
     /// `trunk: {vlans, native}`: tagged frames are of the VLAN of their tag.
     Trunk(Trunk),
-    /// `tag-rewrite`, of a sub-interface only: what is done with its own tags. All its frames are of the bridge itself.
+    /// `tag-rewrite`, of a sub-interface only (its default: pop): what is done with its own tags. All its frames are of the bridge itself.
     Rewrite(TagRewrite),
 }
 
@@ -120,6 +126,20 @@ impl Tagging {
             (Self::Access(own), Some(vlan)) => *own == vlan,
             (Self::Trunk(trunk), Some(vlan)) => trunk.native == Some(vlan) || trunk.vlans.contains(vlan),
             (Self::Access(_) | Self::Trunk(_), None) => false,
+        }
+    }
+}
+
+impl Tagging {
+    /// The VLANs of its frames, as an operator writes them; none: its frames are of the bridge itself.
+    pub(crate) fn vlans(&self) -> Option<String> {
+        match self {
+            Self::Plain | Self::Rewrite(_) => None,
+            Self::Access(vlan) => Some(vlan.to_string()),
+            Self::Trunk(Trunk { vlans, native: Some(native) }) if !vlans.contains(*native) => {
+                Some(format!("{native},{vlans}"))
+            }
+            Self::Trunk(trunk) => Some(trunk.vlans.to_string()),
         }
     }
 }

@@ -2,11 +2,16 @@
 //! (RFC 2003, RFC 2473, RFC 4213).
 
 use crate::{
-    decode::{Scalar, Unreadable},
+    decode::{Fields, Scalar, Unreadable, number},
+    diagnostic::{Reader, Spot},
+    driver::Driver,
     keyword::keywords,
     name::Name,
+    validate::Check,
+    vxlan,
+    yaml::Node,
 };
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr};
 
 /// What GRE and IPIP tunnels have in common: their ends, and what the outer header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +75,7 @@ impl FromStr for Tos {
         if text == "inherit" {
             return Ok(Self::Inherit);
         }
-        crate::decode::number(text, &(0..=u8::MAX)).map(Self::Value).map_err(|_| Unreadable::wanted(Self::WANTED))
+        number(text, &(0..=u8::MAX)).map(Self::Value).map_err(|_| Unreadable::wanted(Self::WANTED))
     }
 }
 
@@ -119,5 +124,94 @@ impl Ipip {
     /// What its header leaves of the underlay's 1500 bytes: the MTU by default.
     pub const fn mtu(&self) -> u16 {
         1500 - self.ends.header()
+    }
+}
+
+impl Ends {
+    fn decode(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Self> {
+        let (local, remote) = (fields.required("local", reader), fields.required("remote", reader));
+        let ttl = fields.number("ttl", 1..=u8::MAX, reader).unwrap_or(Self::TTL);
+        let tos = fields.scalar("tos", reader).unwrap_or(Tos::Inherit);
+        let df = fields.scalar("df", reader).unwrap_or(Df::Inherit);
+        let underlay_vrf = fields.scalar("underlay-vrf", reader).unwrap_or_else(Name::default_vrf);
+        Some(Self { local: local?, remote: remote?, ttl, tos, df, underlay_vrf })
+    }
+
+    fn encode(&self, node: Node) -> Node {
+        node.with("local", Node::text(self.local))
+            .with("remote", Node::text(self.remote))
+            .with_unless(&Self::TTL, "ttl", &self.ttl)
+            .with_unless(&Tos::Inherit, "tos", &self.tos)
+            .with_unless(&Df::Inherit, "df", &self.df)
+            .with_unless(&Name::default_vrf(), "underlay-vrf", &self.underlay_vrf)
+    }
+}
+
+impl Gre {
+    pub(crate) fn decode(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Self> {
+        let ends = Ends::decode(fields, reader);
+        let key = fields.number("key", 0..=u32::MAX, reader);
+        let checksum = fields.scalar("checksum", reader).unwrap_or(false);
+        Some(Self { ends: ends?, key, checksum })
+    }
+
+    pub(crate) fn encode(&self, node: Node) -> Node {
+        let mut node = self.ends.encode(node);
+        if let Some(key) = self.key {
+            node = node.with("key", Node::text(key));
+        }
+        node.with_unless(&false, "checksum", &self.checksum)
+    }
+}
+
+impl Ipip {
+    pub(crate) fn decode(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Self> {
+        Ends::decode(fields, reader).map(|ends| Self { ends })
+    }
+
+    pub(crate) fn encode(&self, node: Node) -> Node {
+        self.ends.encode(node)
+    }
+}
+
+pub(crate) fn check(check: &mut Check<'_>) {
+    let config = check.config;
+    let mut users = HashMap::new();
+    for (name, interface) in &config.interfaces {
+        let (ends, key) = match &interface.driver {
+            Driver::Gre(gre) => (&gre.ends, gre.key),
+            Driver::Ipip(ipip) => (&ipip.ends, None),
+            _ => continue,
+        };
+        let kind = interface.driver.as_str();
+        let spot = |key| Spot::new("interfaces", name).key(key);
+        let what = format!("interface {name}");
+        check.vrf(spot("underlay-vrf"), &format!("{what}: underlay-vrf"), &ends.underlay_vrf);
+        if let Some(unfit) = vxlan::unusable(ends.local) {
+            let message = format!("{what}: local: {} is {unfit} address", ends.local);
+            check.problem(spot("local"), message, "expected an address of this router that others can reach");
+        }
+        vxlan::check_remote(check, spot("remote"), &format!("{what}: remote"), ends.local, ends.remote);
+        if let Some(other) = users.insert((kind, ends.local, ends.remote, key, &ends.underlay_vrf), name) {
+            let message = format!("{what}: interface {other} is a {kind} tunnel between these ends already");
+            let hint = match (&interface.driver, key) {
+                (Driver::Gre(_), None) => "expected other ends, or a `key`",
+                (Driver::Gre(_), Some(_)) => "expected other ends, or another `key`",
+                _ => "expected other ends",
+            };
+            check.problem(spot("remote"), message, hint);
+        }
+        for (unused, key) in [
+            (interface.mac.is_some(), "mac"),
+            (interface.router_advertisements.is_some(), "router-advertisements"),
+            (interface.bridge.is_some(), "bridge"),
+            (interface.cross_connect.is_some(), "cross-connect"),
+            (config.sub_interfaces(name).next().is_some(), "sub-interfaces"),
+        ] {
+            if unused {
+                let message = format!("{what}: {key}: a {kind} tunnel carries packets, not Ethernet frames");
+                check.problem(spot(key), message, format!("expected no {key}, or driver vxlan"));
+            }
+        }
     }
 }

@@ -3,9 +3,9 @@
 use crate::{
     Buffers, Config, DEFAULT_VRF, Name, Workers, addresses,
     addresses::Subnets,
-    af_xdp,
+    af_xdp, bond, bridges,
     diagnostic::{Problem, Spot},
-    interfaces, memif, nat44, neighbors, policy_routes, routes,
+    interfaces, lldp, memif, mirrors, nat44, neighbors, policy_routes, routes, tunnels, vxlan,
 };
 use std::collections::BTreeSet;
 
@@ -61,10 +61,16 @@ pub(crate) fn check(config: &Config, partial: &BTreeSet<Name>) -> Vec<Problem> {
     interfaces::check(&mut check);
     af_xdp::check(&mut check);
     memif::check(&mut check);
+    vxlan::check(&mut check);
+    tunnels::check(&mut check);
+    bond::check(&mut check);
+    bridges::check(&mut check);
     addresses::check(&mut check);
     routes::check(&mut check);
     policy_routes::check(&mut check);
     neighbors::check(&mut check);
     nat44::check(&mut check);
+    mirrors::check(&mut check);
+    lldp::check(&mut check);
     check.problems
 }

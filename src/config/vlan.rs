@@ -1,7 +1,12 @@
 //! Sub-interfaces: the frames of an interface with one tag (IEEE 802.1Q) or two (QinQ: IEEE 802.1ad). Written under
 //! `sub-interfaces` of their parent, as `100` or, outer and inner tag, `200.10`.
 
-use crate::{keyword::keywords, name::Name};
+use crate::{
+    decode::{Unreadable, number},
+    keyword::keywords,
+    name::Name,
+    yaml::Node,
+};
 
 /// A sub-interface: its name is `parent.outer` or `parent.outer.inner`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +55,22 @@ impl Vlan {
     /// How many bytes its tags take in a frame: 4 or 8.
     pub const fn tag_bytes(&self) -> u16 {
         if self.inner.is_some() { 8 } else { 4 }
+    }
+
+    /// Reads how a file and its name write it: outer and, if there are two, inner tag.
+    pub(crate) fn read_key(text: &str) -> Result<(u16, Option<u16>), Unreadable> {
+        let read = |text: &str| number(text, &(Self::MIN..=Self::MAX));
+        let (outer, inner) = text.split_once('.').map_or((text, None), |(outer, inner)| (outer, Some(inner)));
+        let both = read(outer).and_then(|outer| Ok((outer, inner.map(read).transpose()?)));
+        both.map_err(|_| {
+            let range = format_args!("{} to {}", Self::MIN, Self::MAX);
+            Unreadable::wanted(format_args!("a whole number from {range}, or two such as 200.10: outer and inner tag"))
+        })
+    }
+
+    /// The key of its tags, if they are not as by default.
+    pub(crate) fn encode(&self, node: Node) -> Node {
+        node.with_unless(&Self::tag_type_for(self.inner), "tag-type", &self.tag_type)
     }
 
     /// How a file and its name write it: `100`, or `200.10`.

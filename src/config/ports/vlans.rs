@@ -20,6 +20,20 @@ impl Vlans {
         Self(vec![(Vlan::MIN, Vlan::MAX)])
     }
 
+    /// Those of several sets.
+    pub(crate) fn union(sets: impl IntoIterator<Item = Self>) -> Self {
+        let mut all: Vec<_> = sets.into_iter().flat_map(|set| set.0).collect();
+        all.sort_unstable();
+        let mut merged: Vec<(u16, u16)> = Vec::new();
+        for (first, last) in all {
+            match merged.last_mut() {
+                Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+                _ => merged.push((first, last)),
+            }
+        }
+        Self(merged)
+    }
+
     /// Whether this one is among them.
     pub fn contains(&self, vlan: u16) -> bool {
         self.0.iter().any(|(first, last)| (*first..=*last).contains(&vlan))
@@ -39,16 +53,8 @@ impl FromStr for Vlans {
         }
         let range = |text: &str| ranges::pair(text.trim(), Vlan::MIN, Vlan::MAX);
         let read: Option<Vec<_>> = text.split(',').map(range).collect();
-        let mut read = read.ok_or_else(|| Unreadable::wanted(Self::WANTED))?;
-        read.sort_unstable();
-        let mut merged: Vec<(u16, u16)> = Vec::new();
-        for (first, last) in read {
-            match merged.last_mut() {
-                Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
-                _ => merged.push((first, last)),
-            }
-        }
-        Ok(Self(merged))
+        let read = read.ok_or_else(|| Unreadable::wanted(Self::WANTED))?;
+        Ok(Self::union(read.into_iter().map(|range| Self(vec![range]))))
     }
 }
 

@@ -22,7 +22,7 @@ fn name(text: &str) -> Name {
 
 fn keys(interface: &str, keys: &[(&str, &str)]) -> Edit {
     let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Edit::InterfaceSet { name: name(interface), setting: InterfaceSetting::Driver(keys) }
+    Edit::InterfaceSet { name: name(interface), setting: InterfaceSetting::Keys(keys) }
 }
 
 fn connect(interface: &str, target: Option<&str>) -> Edit {

@@ -220,7 +220,7 @@ fn an_edit_keeps_to_the_rules_of_a_file() {
     );
     assert_eq!(
         refused(add("x.5", "vlan", &[])),
-        "interface x.5: no parent of that name; expected the name of an interface, a dot and a VLAN, as in `wan.100`"
+        "interface x.5: no parent of that name; expected the name of an interface, a dot and a VLAN, as in `wan.100`, or two: `wan.200.10`"
     );
     assert_eq!(refused(add("wan.007", "vlan", &[])), "interface wan.007: not the name of VLAN 007; expected wan.7");
     assert_eq!(

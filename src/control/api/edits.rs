@@ -190,7 +190,7 @@ fn settings(asked: &[Setting]) -> Result<Vec<InterfaceSetting>, Status> {
         }
     }
     if !driver.is_empty() {
-        all.push(InterfaceSetting::Driver(driver));
+        all.push(InterfaceSetting::Keys(driver));
     }
     Ok(all)
 }
@@ -332,7 +332,7 @@ mod tests {
         let driver = vec![pair("queues", "2"), pair("socket", "/run/a: b.sock")];
         assert_eq!(
             all(&[("queues", "2"), ("mtu", "9000"), ("socket", "\"/run/a: b.sock\"")]).unwrap(),
-            [InterfaceSetting::Mtu(9000), InterfaceSetting::Driver(driver)]
+            [InterfaceSetting::Mtu(9000), InterfaceSetting::Keys(driver)]
         );
         for (key, value) in [
             ("mtu", "big"),

@@ -1,0 +1,99 @@
+//! The rules of bridges.
+
+use super::{
+    Bridge, Station, StationKey,
+    file::{spot, spot_of},
+};
+use crate::{Name, Vlan, diagnostic::Spot, driver::Driver, ports, validate::Check, vxlan};
+
+pub(crate) fn check(check: &mut Check<'_>) {
+    let config = check.config;
+    for (name, bridge) in &config.bridges {
+        let what = format!("bridge {name}");
+        if config.interfaces.get(name).is_some_and(|interface| interface.driver != Driver::Bvi) {
+            let hint = "expected another name: a bridge's own interface is called as the bridge";
+            check.problem(Spot::new("bridges", name), format!("{what}: an interface has this name"), hint);
+        }
+        for (key, station) in &bridge.static_macs {
+            check_station(check, name, key, station);
+        }
+        if bridge.mac_age.0.is_zero() || Bridge::MAC_AGES.contains(&bridge.mac_age) {
+            continue;
+        }
+        let message = format!("{what}: mac-age: {} is out of range", bridge.mac_age);
+        let (first, last) = (Bridge::MAC_AGES.start(), Bridge::MAC_AGES.end());
+        check.problem(Spot::new("bridges", name), message, format!("expected 0s, or {first} to {last}"));
+    }
+    for (name, interface) in &config.interfaces {
+        let spot = || Spot::new("interfaces", name);
+        match &interface.driver {
+            Driver::Bvi => drop(ports::bridge_exists(check, spot(), &format!("interface {name}"), name)),
+            // The VLANs of a bridge have one tag.
+            Driver::Vlan(vlan)
+                if (vlan.inner.is_some() || vlan.tag_type != Vlan::tag_type_for(None))
+                    && config.interfaces.get(&vlan.parent).is_some_and(|parent| parent.driver == Driver::Bvi) =>
+            {
+                let message = format!("interface {name}: {} knows VLANs of one 802.1q tag only", vlan.parent);
+                check.problem(spot(), message, "expected the number of a VLAN of the bridge, without tag-type");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A static station is a single one, behind a port of the bridge, in a VLAN of that port.
+fn check_station(check: &mut Check<'_>, bridge: &Name, key: &StationKey, station: &Station) {
+    let config = check.config;
+    let what = format!("bridge {bridge}: static-macs: {key}");
+    if !key.mac.is_unicast() {
+        let hint = "expected one of a single station: the first byte even, not all zeroes";
+        check.problem(spot_of(bridge, key, "mac"), format!("{what}: no station's address"), hint);
+    }
+    let name = &station.interface;
+    if !check.interface(spot_of(bridge, key, "interface"), &what, name) || check.partial.contains(name) {
+        return;
+    }
+    let Some(interface) = config.interfaces.get(name) else { return };
+    let Some(port) = interface.bridge.as_ref().filter(|port| port.bridge == *bridge) else {
+        let ports = config.interfaces.iter().filter(|(_, i)| i.bridge.as_ref().is_some_and(|p| p.bridge == *bridge));
+        let ports: Vec<&str> = ports.map(|(name, _)| name.as_str()).collect();
+        let hint = match ports.as_slice() {
+            [] => format!("expected a port: set `bridge: {bridge}` at an interface"),
+            _ => format!("expected one of its ports: {}", ports.join(", ")),
+        };
+        let message = format!("{what}: {name} is no port of the bridge");
+        check.problem(spot_of(bridge, key, "interface"), message, hint);
+        return;
+    };
+    if !port.tagging.carries(key.vlan) {
+        let (message, hint) = match key.vlan {
+            Some(vlan) => (
+                format!("{what}: {name} has no VLAN {vlan}"),
+                match port.tagging.vlans() {
+                    Some(vlans) => format!("expected one of its VLANs: {vlans}"),
+                    None => "expected no vlan, or `vlan` or `trunk` at the port".to_owned(),
+                },
+            ),
+            None => {
+                let vlans = port.tagging.vlans().unwrap_or_default();
+                (format!("{what}: {name} has VLANs"), format!("expected `vlan`, one of: {vlans}"))
+            }
+        };
+        check.problem(spot_of(bridge, key, "vlan"), message, hint);
+    }
+    match (&interface.driver, station.remote) {
+        (Driver::Vxlan(tunnel), Some(remote)) => {
+            let what = format!("{what}: remote");
+            vxlan::check_remote(check, spot_of(bridge, key, "remote"), &what, tunnel.local, remote);
+        }
+        (Driver::Vxlan(_), None) => {
+            let hint = "expected `remote`, the address of the router that the station is behind";
+            check.problem(spot(bridge, key), format!("{what}: {name} is a VXLAN interface"), hint);
+        }
+        (_, Some(_)) => {
+            let message = format!("{what}: remote: {name} is no VXLAN interface");
+            check.problem(spot_of(bridge, key, "remote"), message, "expected no remote");
+        }
+        (_, None) => {}
+    }
+}
