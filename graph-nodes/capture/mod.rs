@@ -7,7 +7,9 @@
 pub mod rx;
 pub mod tx;
 
-use crate::interface;
+use crate::ip::{V4, V6};
+use crate::vxlan::Underlay;
+use crate::{interface, tunnel};
 use crossbeam::queue::ArrayQueue;
 use millrace_engine::builtin::DEVICE_INPUT_ARC;
 use millrace_engine::epoch::{Published, domain};
@@ -90,7 +92,7 @@ impl fmt::Debug for Captures {
 
 /// What came of offering a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Copied {
+pub(crate) enum Copied {
     Yes,
     NotWanted,
     QueueFull,
@@ -98,7 +100,13 @@ enum Copied {
 
 impl Captures {
     /// Copies a frame if it is wanted. `packet` is at its Ethernet header.
-    fn offer<N: Node>(&self, packet: &Packet<'_>, interface: u32, direction: Direction, cx: &Ctx<'_, N>) -> Copied {
+    pub(crate) fn offer<N: Node>(
+        &self,
+        packet: &Packet<'_>,
+        interface: u32,
+        direction: Direction,
+        cx: &Ctx<'_, N>,
+    ) -> Copied {
         let wanted = self.0.wanted.get(&cx.guard());
         if wanted.filter.as_ref().is_some_and(|wants| !wants(packet.data())) {
             return Copied::NotWanted;
@@ -121,6 +129,8 @@ pub fn register(graph: &mut Graph, captures: &Captures) {
     graph.node(move |_| rx::CaptureRx { captures: handle.clone() });
     let handle = captures.clone();
     graph.node(move |_| tx::CaptureTx { captures: handle.clone() });
-    let on = |arc, node| Feature { arc, node, after: &[], before: &[] };
-    graph.feature(on(DEVICE_INPUT_ARC.name, rx::NAME)).feature(on(interface::output::ARC.name, tx::NAME));
+    // What a tunnel sends is no frame of its any more.
+    let tunnels = &[tunnel::encap::NAME, V4::ENCAP, V6::ENCAP];
+    let sent = Feature { arc: interface::output::ARC.name, node: tx::NAME, after: &[], before: tunnels };
+    graph.feature(Feature { arc: DEVICE_INPUT_ARC.name, node: rx::NAME, after: &[], before: &[] }).feature(sent);
 }

@@ -128,8 +128,12 @@ impl Copies {
         let first = mem::replace(&mut self.first, false);
         match &mut self.from {
             From::Packet(buffer) if self.left > 1 => {
-                if let Some(copy) = cache.copy(&buffer.packet()) {
+                if let Some(mut copy) = cache.copy(&buffer.packet()) {
                     self.left -= 1;
+                    if first && buffer.packet().traced() {
+                        copy.packet().set_trace_id(buffer.packet().trace_id());
+                        buffer.packet().meta.flags &= !TRACED;
+                    }
                     return Some(copy);
                 }
                 self.last()
