@@ -23,7 +23,5 @@ pub const TUNNELS: u32 = 256 | 512;
 pub const ONE_TUNNEL: u32 = 256;
 /// A copy that a mirror made: no mirror copies it again.
 pub const MIRRORED: u32 = 1024;
-/// How many tunnels of this router it has been put into or taken out of, 0 to 3, in two bits; see [`FIRST_TUNNEL`].
-pub const TUNNELLED: u32 = 256 | 512;
-/// One of [`TUNNELLED`].
-pub const FIRST_TUNNEL: u32 = 256;
+/// With [`TAGGED`]: there were two tags.
+pub const TAGGED_TWICE: u32 = 2048;

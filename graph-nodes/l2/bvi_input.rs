@@ -32,7 +32,7 @@ impl Node for BviInput {
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, _: &mut Ctx<'_, Self>) -> Next {
         packet.meta.rx_interface = packet.meta.tx_interface;
-        packet.meta.marks &= marks::TUNNELLED;
+        packet.meta.marks &= marks::TUNNELS | marks::MIRRORED;
         Next::Input
     }
 }

@@ -49,7 +49,7 @@ impl Node for BviOutput {
             count(bvi);
         }
         packet.meta.rx_interface = bvi;
-        packet.meta.marks &= marks::TUNNELLED;
+        packet.meta.marks &= marks::TUNNELS | marks::MIRRORED;
         Next::Input
     }
 }

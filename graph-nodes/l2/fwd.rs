@@ -7,7 +7,6 @@ use super::tables::{Bridging, Found};
 use super::{flood, output};
 use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
-use millrace_wire::Ethernet;
 use std::fmt;
 
 /// Its name.
@@ -24,7 +23,6 @@ counters! {
         Unknown => "destination is unknown, and the port floods no such",
         Storm => "storm control: unknown destinations",
         NoForward => "port doesn't forward",
-        Short => "shorter than its Ethernet header",
         NoPort => "interface is no port any more",
         NoRemote => "remote end of a tunnel is no more",
     }
@@ -57,27 +55,18 @@ impl Node for Fwd {
 
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
-        let Some(&Ethernet { dst, .. }) = packet.header::<Ethernet>() else { return cx.drop(Count::Short) };
         let found = Found::of(packet);
-        let port = self.bridging.stations.find(found.station(dst.0), found.destination).map(|known| known.port);
+        let (stations, destination) = (&self.bridging.stations, found.destination);
+        let port = stations.find(destination, stations.place(destination)).map(|known| known.port);
         cx.trace(packet, || Trace(port));
-        let Some(from) = self.bridging.ports.get(packet.meta.rx_interface, &cx.guard()) else {
-            return cx.drop(Count::NoPort);
-        };
         match port {
-            Some(_) if !from.forward => cx.drop(Count::NoForward),
+            Some(_) if !found.forward => cx.drop(Count::NoForward),
             Some(port) if usize::from(port) < MAX_INTERFACES => {
                 packet.meta.tx_interface = port.into();
                 Next::Output
             }
             Some(remote) => self.remote(remote, packet, cx),
-            None if !from.flood_unknown => cx.drop(Count::Unknown),
-            None if !from.storm.allows(Kind::Unknown, cx.now()) => {
-                let interface = packet.meta.rx_interface;
-                self.bridging.journal.tell(News::Storm { interface, kind: Kind::Unknown }, cx.now());
-                cx.drop(Count::Storm)
-            }
-            None => Next::Flood,
+            None => self.unknown(packet.meta.rx_interface, cx),
         }
     }
 }
@@ -89,5 +78,18 @@ impl Fwd {
         packet.meta.tx_interface = interface;
         packet.meta.adjacency = remote.into();
         Next::Output
+    }
+
+    /// Nobody knows where the destination is.
+    fn unknown(&self, interface: u32, cx: &mut Ctx<'_, Fwd>) -> Next {
+        let Some(from) = self.bridging.ports.get(interface, &cx.guard()) else { return cx.drop(Count::NoPort) };
+        if !from.flood_unknown {
+            return cx.drop(Count::Unknown);
+        }
+        if !from.storm.allows(Kind::Unknown, cx.now()) {
+            self.bridging.journal.tell(News::Storm { interface, kind: Kind::Unknown }, cx.now());
+            return cx.drop(Count::Storm);
+        }
+        Next::Flood
     }
 }

@@ -1,22 +1,30 @@
-//! l2-input: takes the frames of a port: looks where its stations may be found, and stops what no bridge passes on.
-//! Reads: rx interface. Writes: scratch.
+//! l2-input: takes the frames of a port: finds their domain, takes off the tag that says it, and stops what no bridge passes on.
+//! Reads: rx interface, scratch (of a port that is a tunnel). Writes: scratch, adjacency.
 
 use super::news::News;
 use super::port::Port;
 use super::storm::Kind;
 use super::tables::{Bridging, Found, Priority, said_behind};
-use super::{flood, fwd, learn};
+use super::tagging::{Refused, enter};
+use super::{flood, fwd, learn, snoop};
+use crate::link_control;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::mac::Station;
-use millrace_wire::{Ethernet, MacAddr};
+use millrace_wire::{EtherType, Ethernet, MacAddr};
 use std::fmt;
 
 /// Its name.
 pub const NAME: NodeName = NodeName::new("l2-input");
 
 edges! {
-    /// By what the port does.
-    pub enum Next { Learn => learn::NAME, Forward => fwd::NAME, Flood => flood::NAME }
+    /// By the destination, and what the port does.
+    pub enum Next {
+        Learn => learn::NAME,
+        Forward => fwd::NAME,
+        Flood => flood::NAME,
+        Snoop => snoop::node::NAME,
+        LinkControl => link_control::NAME,
+    }
 }
 
 counters! {
@@ -24,81 +32,113 @@ counters! {
     pub enum Count {
         Short => "shorter than its Ethernet header",
         BadSource => "source MAC is no station's",
+        SpanningTree => "spanning tree frame, which the bridge drops",
         Reserved => "link-local control frame",
         Broadcast => "storm control: broadcasts",
         Multicast => "storm control: multicasts",
         NoFlood => "port doesn't flood",
         NoPort => "interface is no port any more",
+        Tagged => "tagged frame on an access port",
+        Untagged => "frame without a tag on a trunk without a native VLAN",
+        NoVlan => "VLAN is not one of the trunk's",
+        NoRoom => "no room for a tag",
     }
 }
 
 /// What `show trace` tells.
 pub struct Trace {
-    header: Ethernet,
-    domain: u16,
+    source: Station,
+    destination: Station,
 }
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {} domain {}", self.header.src, self.header.dst, self.domain)
+        write!(f, "{} -> {} domain {}", self.source.mac(), self.destination.mac(), self.source.bridge())
     }
 }
 
 /// The node.
 pub struct Input {
-    /// Reads: ports. Where stations may be found is computed here, once.
+    /// Reads: ports. What the next nodes look up is on its way into the caches when they begin.
     pub bridging: Bridging,
 }
 
 impl Node for Input {
     const NAME: NodeName = NAME;
-    const STAGES: usize = 1;
     type Next = Next;
     type Count = Count;
     type Trace = Trace;
 
     #[inline(always)]
-    fn prefetch(&mut self, _: usize, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) {
-        let port = self.bridging.ports.get(packet.meta.rx_interface, &cx.guard());
-        let (Some(port), Some(&Ethernet { src, dst, .. })) = (port, packet.header::<Ethernet>()) else {
-            return Found::default().put(packet);
-        };
-        let (stations, domain) = (&self.bridging.stations, port.domain);
-        let behind = if port.tunnel { said_behind(packet) } else { packet.meta.rx_interface as u16 };
-        let place = |mac: MacAddr| {
-            let place = stations.place(Station::new(domain, mac.0));
-            stations.prefetch(place);
-            place
-        };
-        packet.meta.adjacency = 0;
-        Found { source: place(src), destination: place(dst), domain, behind, priority: Priority::default() }
-            .put(packet);
-    }
-
-    #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
-        let port = self.bridging.ports.get(packet.meta.rx_interface, &cx.guard());
-        // It may have become another domain's, or one at all, since its stations' places were computed.
-        let Some(port) = port.filter(|port| port.domain == Found::of(packet).domain) else {
-            return if packet.len() < Ethernet::LEN { cx.drop(Count::Short) } else { cx.drop(Count::NoPort) };
+        let interface = packet.meta.rx_interface;
+        let Some(port) = self.bridging.ports.get(interface, &cx.guard()) else { return cx.drop(Count::NoPort) };
+        let behind = if port.tunnel { said_behind(packet) } else { interface as u16 };
+        let (domain, priority) = if port.is_plain() {
+            (port.domain, Priority::default())
+        } else {
+            match enter(port, packet) {
+                Ok(entered) => entered,
+                Err(refused) => return cx.drop(refused.into()),
+            }
         };
-        let Some(header) = packet.header::<Ethernet>() else { return cx.drop(Count::Short) };
-        cx.trace(packet, || Trace { header: *header, domain: port.domain });
-        if !header.src.is_unicast() {
+        let Some((source, destination)) = stations(packet, domain) else { return cx.drop(Count::Short) };
+        cx.trace(packet, || Trace { source, destination });
+        if source.is_group() || source == Station::new(domain, [0; 6]) {
             return cx.drop(Count::BadSource);
         }
-        if header.dst.is_multicast() {
-            return self.group(port, packet.meta.rx_interface, header.dst, cx);
+        let stations = &self.bridging.stations;
+        if port.learn {
+            stations.prefetch(stations.place(source));
         }
-        if port.learn { Next::Learn } else { Next::Forward }
+        let look = port.look && self.looks(domain, cx);
+        Found { source, destination, domain, behind, priority, forward: port.forward, look }.put(packet);
+        // Whom a packet that was routed before is for is no adjacency's business any more.
+        packet.meta.adjacency = 0;
+        if destination.is_group() {
+            return self.group(port, destination.mac(), packet, cx);
+        }
+        stations.prefetch(stations.place(destination));
+        match port.learn {
+            true => Next::Learn,
+            false if look => Next::Snoop,
+            false => Next::Forward,
+        }
     }
 }
 
+/// Source and destination.
+#[inline(always)]
+fn stations(packet: &Packet<'_>, domain: u16) -> Option<(Station, Station)> {
+    let [destination, source] = words(packet.data().first_chunk()?);
+    Some((Station::from_word(domain, source), Station::from_word(domain, destination)))
+}
+
+/// The words that begin with the destination and with the source.
+#[inline(always)]
+fn words(header: &[u8; Ethernet::LEN]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, ..] = *header;
+    let [.., i, j, k, l, m, n, o, p] = *header;
+    [u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p])]
+}
+
 impl Input {
+    /// Whether a domain wants to look at frames.
+    fn looks(&self, domain: u16, cx: &Ctx<'_, Input>) -> bool {
+        self.bridging.domains.get(domain.into(), &cx.guard()).is_some_and(|domain| domain.look)
+    }
+
     /// A frame to a group.
-    fn group(&self, port: &Port, interface: u32, dst: MacAddr, cx: &mut Ctx<'_, Input>) -> Next {
+    fn group(&self, port: &Port, dst: MacAddr, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Input>) -> Next {
+        let interface = packet.meta.rx_interface;
+        if is_spanning_tree(dst) && !is_for_control(packet) {
+            if !port.pass_spanning_tree {
+                return cx.drop(Count::SpanningTree);
+            }
+        } else if is_reserved(dst) {
+            return if is_for_control(packet) { Next::LinkControl } else { cx.drop(Count::Reserved) };
+        }
         let (kind, storm) = match dst {
-            _ if is_reserved(dst) && !port.pass_spanning_tree => return cx.drop(Count::Reserved),
             _ if !port.flood => return cx.drop(Count::NoFlood),
             MacAddr::BROADCAST => (Kind::Broadcast, Count::Broadcast),
             _ => (Kind::Multicast, Count::Multicast),
@@ -107,7 +147,11 @@ impl Input {
             self.bridging.journal.tell(News::Storm { interface, kind }, cx.now());
             return cx.drop(storm);
         }
-        if port.learn { Next::Learn } else { Next::Flood }
+        match port.learn {
+            true => Next::Learn,
+            false if Found::of(packet).look => Next::Snoop,
+            false => Next::Flood,
+        }
     }
 }
 
@@ -115,4 +159,27 @@ impl Input {
 fn is_reserved(dst: MacAddr) -> bool {
     let MacAddr([front @ .., last]) = dst;
     front == [1, 0x80, 0xc2, 0, 0] && last < 16
+}
+
+/// Whether the group of bridges that take part in a spanning tree: IEEE 802.1Q-2018 table 8-1, or Cisco's for each VLAN (PVST+).
+fn is_spanning_tree(dst: MacAddr) -> bool {
+    matches!(dst, MacAddr([1, 0x80, 0xc2, 0, 0, 0] | [1, 0, 0x0c, 0xcc, 0xcc, 0xcd]))
+}
+
+/// Whether a frame to a reserved group is for the one at this end of the wire: LLDP, slow protocols.
+fn is_for_control(packet: &Packet<'_>) -> bool {
+    let ether_type = packet.header::<Ethernet>().map(Ethernet::ether_type);
+    matches!(ether_type, Some(EtherType::LLDP | EtherType::SLOW_PROTOCOLS))
+}
+
+impl From<Refused> for Count {
+    fn from(refused: Refused) -> Count {
+        match refused {
+            Refused::Short => Count::Short,
+            Refused::Tagged => Count::Tagged,
+            Refused::Untagged => Count::Untagged,
+            Refused::NoVlan => Count::NoVlan,
+            Refused::NoRoom => Count::NoRoom,
+        }
+    }
 }

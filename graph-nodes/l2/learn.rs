@@ -3,10 +3,9 @@
 
 use super::news::News;
 use super::tables::{Bridging, Found};
-use super::{flood, fwd};
+use super::{flood, fwd, snoop};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::mac::Heard;
-use millrace_wire::{Ethernet, MacAddr};
 use std::fmt;
 
 /// Its name.
@@ -14,7 +13,7 @@ pub const NAME: NodeName = NodeName::new("l2-learn");
 
 edges! {
     /// By the destination.
-    pub enum Next { Forward => fwd::NAME, Flood => flood::NAME }
+    pub enum Next { Forward => fwd::NAME, Flood => flood::NAME, Snoop => snoop::node::NAME }
 }
 
 counters! {
@@ -27,7 +26,6 @@ counters! {
         BridgeFull => "not learnt: bridge has its most stations",
         TableFull => "not learnt: table is full",
         Busy => "not learnt: another worker is at it",
-        Short => "shorter than its Ethernet header",
     }
 }
 
@@ -60,37 +58,43 @@ impl Node for Learn {
 
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
-        let Some(&Ethernet { src, dst, .. }) = packet.header::<Ethernet>() else { return cx.drop(Count::Short) };
         let found = Found::of(packet);
-        let heard = self.bridging.stations.hear(found.station(src.0), found.source, found.behind);
+        let (stations, source) = (&self.bridging.stations, found.source);
+        let heard = stations.hear(source, stations.place(source), found.behind);
         cx.trace(packet, || Trace(heard));
-        if heard == Heard::Fixed {
+        if heard != Heard::Known && self.changed(heard, found, packet.meta.rx_interface, cx) {
             return cx.drop(Count::Fixed);
         }
-        if heard != Heard::Known {
-            self.changed(heard, src, packet, cx);
+        match found.destination.is_group() {
+            _ if found.look => Next::Snoop,
+            true => Next::Flood,
+            false => Next::Forward,
         }
-        if dst.is_multicast() { Next::Flood } else { Next::Forward }
     }
 }
 
 impl Learn {
+    /// Counts and tells what hearing a station changed, or failed to; whether its frame comes from somebody else.
     #[cold]
-    fn changed(&self, heard: Heard, mac: MacAddr, packet: &Packet<'_>, cx: &mut Ctx<'_, Learn>) {
-        let Found { domain, behind, .. } = Found::of(packet);
-        let interface = packet.meta.rx_interface;
+    fn changed(&self, heard: Heard, found: Found, interface: u32, cx: &mut Ctx<'_, Learn>) -> bool {
+        let Found { domain, behind, .. } = found;
+        let mac = found.source.mac();
         let (count, news) = match heard {
-            Heard::Known | Heard::Fixed => return,
-            Heard::New => (Count::New, None),
-            Heard::Moved(from) => (Count::Moved, Some(News::Moved { domain, mac, from, to: behind, interface })),
-            Heard::PortFull => (Count::PortFull, Some(News::PortFull { interface, mac })),
-            Heard::BridgeFull => (Count::BridgeFull, Some(News::BridgeFull { interface, domain, mac })),
-            Heard::TableFull => (Count::TableFull, None),
-            Heard::Busy => (Count::Busy, None),
+            Heard::Known => (None, None),
+            Heard::New => (Some(Count::New), None),
+            Heard::Moved(from) => (Some(Count::Moved), Some(News::Moved { domain, mac, from, to: behind, interface })),
+            Heard::Fixed => (None, Some(News::Spoofed { interface, mac })),
+            Heard::PortFull => (Some(Count::PortFull), Some(News::PortFull { interface, mac })),
+            Heard::BridgeFull => (Some(Count::BridgeFull), Some(News::BridgeFull { interface, domain, mac })),
+            Heard::TableFull => (Some(Count::TableFull), None),
+            Heard::Busy => (Some(Count::Busy), None),
         };
-        cx.count(count);
+        if let Some(count) = count {
+            cx.count(count);
+        }
         if let Some(news) = news {
             self.bridging.journal.tell(news, cx.now());
         }
+        heard == Heard::Fixed
     }
 }

@@ -19,7 +19,9 @@ mod model;
 mod news;
 pub mod output;
 mod port;
+pub mod snoop;
 pub mod storm;
+pub mod suppress;
 mod tables;
 mod tagging;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod tests;
 
 pub use news::{Happened, Journal, News};
 pub use port::{Port, PortKind};
+pub use snoop::{Groups, Heard, Watch};
 pub use tables::{Bridging, Domain, Tables, set_behind};
 pub use tagging::{Rewrite, Tagging, Trunk};
 
@@ -41,8 +44,12 @@ pub const FEATURE: Feature =
     Feature { arc: DEVICE_INPUT_ARC.name, node: input::NAME, after: &[crate::capture::rx::NAME], before: &[] };
 
 /// What takes the frames that the router sends by a bridge's own interface, or by a VLAN of it.
-pub const BVI_FEATURE: Feature =
-    Feature { arc: interface::output::ARC.name, node: bvi_output::NAME, after: &[crate::capture::tx::NAME], before: &[] };
+pub const BVI_FEATURE: Feature = Feature {
+    arc: interface::output::ARC.name,
+    node: bvi_output::NAME,
+    after: &[crate::capture::tx::NAME],
+    before: &[],
+};
 
 /// Adds the nodes, and the features that take frames into the bridge: switched off until control switches them on for an
 /// interface.
@@ -54,6 +61,10 @@ pub fn register(graph: &mut Graph, bridging: &Bridging) {
     graph.node(move |_| fwd::Fwd { bridging: fwd.clone() });
     graph.node(move |_| flood::Flood::new(flood.clone()));
     graph.node(move |_| output::Output { bridging: output.clone() });
+    let (snoop, arp, nd) = (tables(), tables(), tables());
+    graph.node(move |_| snoop::node::Snooper { bridging: snoop.clone() });
+    graph.node(move |_| suppress::arp::ArpTerm { bridging: arp.clone() });
+    graph.node(move |_| suppress::nd::NdTerm { bridging: nd.clone() });
     graph.node(|_| bvi_input::BviInput);
     graph.node(|_| bvi_output::BviOutput).feature(BVI_FEATURE);
 }

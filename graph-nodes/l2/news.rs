@@ -35,6 +35,13 @@ pub enum News {
         /// The port.
         interface: u32,
     },
+    /// A frame whose source is fixed to another port was dropped.
+    Spoofed {
+        /// The port that it came by.
+        interface: u32,
+        /// The source.
+        mac: MacAddr,
+    },
     /// A station was not learnt, as its port has its most.
     PortFull {
         /// The port.
@@ -54,7 +61,7 @@ pub enum News {
 }
 
 impl News {
-    const KINDS: usize = 6;
+    const KINDS: usize = 7;
 
     /// The port, and which of its counters it is.
     const fn place(&self) -> (u32, usize) {
@@ -63,6 +70,7 @@ impl News {
             News::Moved { interface, .. } => (interface, 3),
             News::PortFull { interface, .. } => (interface, 4),
             News::BridgeFull { interface, .. } => (interface, 5),
+            News::Spoofed { interface, .. } => (interface, 6),
         }
     }
 }
@@ -82,6 +90,8 @@ pub struct Happened {
     pub port_full: u64,
     /// Frames whose source was not learnt as the domain had its most stations.
     pub bridge_full: u64,
+    /// Frames that were dropped as their source is fixed to another port.
+    pub spoofed: u64,
 }
 
 /// The counters of a port, and when it was last told of them.
@@ -117,9 +127,9 @@ impl Journal {
     #[must_use]
     pub fn happened(&self, interface: u32) -> Happened {
         let Some(entry) = self.ports.get(interface as usize) else { return Happened::default() };
-        let [storm_broadcast, storm_multicast, storm_unknown, moved, port_full, bridge_full] =
+        let [storm_broadcast, storm_multicast, storm_unknown, moved, port_full, bridge_full, spoofed] =
             entry.counts.each_ref().map(|count| count.load(Relaxed));
-        Happened { storm_broadcast, storm_multicast, storm_unknown, moved, port_full, bridge_full }
+        Happened { storm_broadcast, storm_multicast, storm_unknown, moved, port_full, bridge_full, spoofed }
     }
 
     /// Forgets what happened at the port of an interface, which is to be another's.

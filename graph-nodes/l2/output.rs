@@ -1,12 +1,14 @@
-//! l2-output: whether a frame may leave by the port that was chosen.
-//! Reads: rx interface, tx interface.
+//! l2-output: whether a frame may leave by the port that was chosen, and with which tags.
+//! Reads: rx interface, tx interface, scratch.
 
 use super::bvi_input;
-use super::port::PortKind;
+use super::port::{Port, PortKind};
 use super::tables::{Bridging, Found};
+use super::tagging::{Refused, leave, tags};
 use crate::interface;
 use millrace_engine::node::NoTrace;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
+use millrace_wire::{Ethernet, Vlan};
 
 /// Its name.
 pub const NAME: NodeName = NodeName::new("l2-output");
@@ -22,6 +24,10 @@ counters! {
         SamePort => "destination is behind the port that it came from",
         Apart => "ports are kept apart",
         NoPort => "interface is no port any more",
+        OtherDomain => "port is not in the bridge or VLAN of the frame",
+        NoTags => "frame doesn't have the tags that the port's frames have",
+        TooLong => "longer than the port's MTU",
+        NoRoom => "no room for a tag",
     }
 }
 
@@ -33,6 +39,8 @@ pub struct Output {
 
 impl Node for Output {
     const NAME: NodeName = NAME;
+    // Only where there are tags, or the MTU is at stake.
+    const LOOKS: bool = false;
     type Next = Next;
     type Count = Count;
     type Trace = NoTrace;
@@ -44,17 +52,47 @@ impl Node for Output {
             // Two stations on one wire, who have heard each other (802.1Q clause 8.6.1).
             return cx.drop(Count::SamePort);
         }
-        let port = |interface| self.bridging.ports.get(interface, &cx.guard());
-        let (Some(from), Some(to)) = (port(rx), port(tx)) else { return cx.drop(Count::NoPort) };
-        if to.domain != Found::of(packet).domain {
-            return cx.drop(Count::NoPort);
-        }
-        if !from.reaches(to) {
+        let Some(to) = self.bridging.ports.get(tx, &cx.guard()) else { return cx.drop(Count::NoPort) };
+        if to.may_be_apart() && !self.reaches(rx, to, cx) {
             return cx.drop(Count::Apart);
+        }
+        let found = Found::of(packet);
+        if to.is_plain() {
+            if to.domain != found.domain {
+                return cx.drop(Count::OtherDomain);
+            }
+        } else if let Err(refused) = self.leave(to, found, packet, cx) {
+            return cx.drop(refused);
+        }
+        if packet.total_len() > usize::from(to.mtu) + Ethernet::LEN && is_too_long(packet, to) {
+            return cx.drop(Count::TooLong);
         }
         match to.kind {
             PortKind::Device => Next::Output,
             PortKind::Bvi => Next::Bvi,
         }
     }
+}
+
+impl Output {
+    fn reaches(&self, from: u32, to: &Port, cx: &Ctx<'_, Output>) -> bool {
+        self.bridging.ports.get(from, &cx.guard()).is_some_and(|from| from.reaches(to))
+    }
+
+    fn leave(&self, to: &Port, found: Found, packet: &mut Packet<'_>, cx: &Ctx<'_, Output>) -> Result<(), Count> {
+        let domain = self.bridging.domains.get(found.domain.into(), &cx.guard()).ok_or(Count::OtherDomain)?;
+        if !to.carries(found.domain, domain.vlan) {
+            return Err(Count::OtherDomain);
+        }
+        leave(to, packet, (found.domain, domain.vlan), found.priority).map_err(|refused| match refused {
+            Refused::NoRoom => Count::NoRoom,
+            Refused::Short | Refused::Tagged | Refused::Untagged | Refused::NoVlan => Count::NoTags,
+        })
+    }
+}
+
+/// Whether a packet is longer than the port's longest, not counting its tags, which come on top (IEEE 802.3 clause 3.2.7).
+#[cold]
+fn is_too_long(packet: &Packet<'_>, to: &Port) -> bool {
+    packet.total_len() > usize::from(to.mtu) + Ethernet::LEN + tags(packet) * Vlan::LEN
 }

@@ -89,6 +89,13 @@ impl Port {
         }
     }
 
+    /// Whether there are ports that it doesn't hear, though it may be in their domain.
+    #[inline(always)]
+    #[must_use]
+    pub const fn may_be_apart(&self) -> bool {
+        self.isolated | (self.group != 0)
+    }
+
     /// Whether frames may go from this port to that one, which is another one of the same domain.
     #[inline(always)]
     #[must_use]

@@ -2,11 +2,12 @@
 
 use super::news::Journal;
 use super::port::Port;
+use super::snoop::Snoop;
 use crossbeam::utils::CachePadded;
 use millrace_engine::Packet;
 use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::epoch::Slots;
-use millrace_tables::mac::{self, BRIDGES, MacTable, Place, Station};
+use millrace_tables::mac::{self, BRIDGES, MacTable, Station};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -26,6 +27,8 @@ pub struct Tables {
     pub stations: MacTable,
     /// What control should hear of, and what happened at each port.
     pub journal: Journal,
+    /// What those who look at frames know.
+    pub snoop: Snoop,
     /// By the number of a remote, from [`MAX_INTERFACES`] on: the interface that it is reached by; 0 for none.
     remotes: Box<[AtomicU32]>,
 }
@@ -71,6 +74,7 @@ impl Bridging {
             domains: Slots::new(BRIDGES as u32),
             stations: MacTable::new(stations)?,
             journal: Journal::default(),
+            snoop: Snoop::default(),
             remotes: (MAX_INTERFACES..mac::PORTS).map(|_| AtomicU32::new(0)).collect(),
         }))))
     }
@@ -85,16 +89,24 @@ impl std::ops::Deref for Bridging {
     }
 }
 
-/// What l2-input found out about a frame, for the nodes behind it: lies in the packet's scratch.
-#[derive(Clone, Copy, Debug, Default)]
+/// What l2-input found out about a frame, for the nodes behind it, which need not look at its header again: lies in the packet's
+/// scratch.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
-    pub source: Place,
-    pub destination: Place,
+    /// Who sent it, in its domain.
+    pub source: Station,
+    /// Whom it is for; a group, perhaps.
+    pub destination: Station,
+    /// The domain.
     pub domain: u16,
     /// What the source is learnt behind: the port's interface, or a remote.
     pub behind: u16,
     /// Of the tag that chose the domain.
     pub priority: Priority,
+    /// Whether the port forwards.
+    pub forward: bool,
+    /// Whether somebody wants to look at the frame before it goes on.
+    pub look: bool,
 }
 
 /// The priority of a frame: priority code point and drop eligibility of the tag that it had; as many bits as in a tag, at their places.
@@ -116,26 +128,25 @@ impl Priority {
 impl Found {
     #[inline(always)]
     pub fn put(self, packet: &mut Packet<'_>) {
-        let third = u64::from(self.domain) | u64::from(self.behind) << 16 | u64::from(self.priority.0) << 32;
-        packet.meta.scratch = [self.source.to_bits(), self.destination.to_bits(), third];
+        let Found { source, destination, behind, priority, forward, look, .. } = self;
+        let flags = u64::from(forward) << 40 | u64::from(look) << 41;
+        let third = u64::from(behind) << 16 | u64::from(priority.0) << 32 | flags;
+        packet.meta.scratch = [source.to_bits(), destination.to_bits(), third];
     }
 
     #[inline(always)]
     pub fn of(packet: &Packet<'_>) -> Found {
         let [source, destination, third] = packet.meta.scratch;
-        let place = Place::from_bits;
+        let source = Station::from_bits(source);
         Found {
-            source: place(source),
-            destination: place(destination),
-            domain: third as u16,
+            source,
+            destination: Station::from_bits(destination),
+            domain: source.bridge(),
             behind: (third >> 16) as u16,
             priority: Priority((third >> 32) as u8),
+            forward: third >> 40 & 1 != 0,
+            look: third >> 41 & 1 != 0,
         }
-    }
-
-    #[inline(always)]
-    pub const fn station(self, mac: [u8; 6]) -> Station {
-        Station::new(self.domain, mac)
     }
 }
 

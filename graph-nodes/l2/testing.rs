@@ -1,7 +1,8 @@
 //! What the tests of bridging share: a bridge of four ports, and frames.
 
-use super::{Bridging, Domain, Port};
+use super::{Bridging, Domain, Port, PortKind};
 use crate::ethernet;
+use crate::link_control::Frames;
 use millrace_engine::builtin::INTERFACE_TX;
 use millrace_engine::epoch::domain;
 use millrace_engine::node::NoTrace;
@@ -47,6 +48,7 @@ impl Node for Router {
 /// A bridge on a testbed.
 pub struct Bridge {
     pub bridging: Bridging,
+    pub link_control: Frames,
     pub bed: Testbed,
 }
 
@@ -54,15 +56,17 @@ impl Bridge {
     /// With `ports`, which are in no domain yet, and so many workers.
     pub fn with(ports: &[u32], workers: usize) -> Bridge {
         let bridging = Bridging::new(4096).unwrap();
+        let link_control = Frames::new(millrace_engine::Waker::new().unwrap());
         let mut graph = Graph::new();
         let captures = crate::capture::Captures::new(millrace_engine::Waker::new().unwrap());
         crate::interface::register(&mut graph);
         crate::capture::register(&mut graph, &captures);
         super::register(&mut graph, &bridging);
+        crate::link_control::register(&mut graph, &link_control);
         graph.node(|_| Router).input(ethernet::input::NAME);
         let bed = Testbed::new(graph, workers, ports);
         ports.iter().for_each(|port| bed.switch(super::FEATURE.arc, super::FEATURE.node, *port, true));
-        Bridge { bridging, bed }
+        Bridge { bridging, link_control, bed }
     }
 
     /// With [`PORTS`] in domain 1.
@@ -75,6 +79,8 @@ impl Bridge {
 
     /// Sets what a port is.
     pub fn port(&self, interface: u32, port: Port) {
+        // What the router receives by its own interface doesn't enter the bridge again.
+        self.bed.switch(super::FEATURE.arc, super::FEATURE.node, interface, port.kind == PortKind::Device);
         self.bridging.ports.set(&domain(), interface, port).unwrap();
     }
 

@@ -1,10 +1,11 @@
 //! What a bridge does with frames, one behaviour at a time.
 
-use super::storm::Storm;
+use super::storm::{Kind, Storm};
 use super::testing::*;
-use super::{Port, flood, fwd, input, learn, output};
+use super::{Happened, News, Port, flood, fwd, input, learn, output};
 use millrace_engine::NodeName;
 use millrace_tables::mac::Station;
+use millrace_wire::MacAddr;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -62,8 +63,14 @@ fn what_no_bridge_passes_on() {
         ("nothing", vec![], "shorter than its Ethernet header"),
         ("from a group", frame(GROUP, mac(1), b""), "source MAC is no station's"),
         ("from nobody", frame([0; 6], mac(1), b""), "source MAC is no station's"),
-        ("a BPDU", frame(mac(1), [1, 0x80, 0xc2, 0, 0, 0], b""), "link-local control frame"),
-        ("LLDP", frame(mac(1), [1, 0x80, 0xc2, 0, 0, 0xe], b""), "link-local control frame"),
+        ("a BPDU", frame(mac(1), [1, 0x80, 0xc2, 0, 0, 0], b""), "spanning tree frame, which the bridge drops"),
+        (
+            "one of PVST+",
+            frame(mac(1), [1, 0, 0xc, 0xcc, 0xcc, 0xcd], b""),
+            "spanning tree frame, which the bridge drops",
+        ),
+        ("a pause", frame(mac(1), [1, 0x80, 0xc2, 0, 0, 1], b""), "link-local control frame"),
+        ("the last one", frame(mac(1), [1, 0x80, 0xc2, 0, 0, 0xf], b""), "link-local control frame"),
     ] {
         assert!(bridge.sent(1, &bytes).is_empty(), "{what}");
         assert_eq!(bridge.counts(), [(input::NAME, cause, 1)], "{what}");
@@ -71,7 +78,85 @@ fn what_no_bridge_passes_on() {
     assert_eq!(bridge.behind(1, mac(1)), None, "nothing is learnt from them");
     assert_eq!(bridge.sent(1, &frame(mac(1), [1, 0x80, 0xc2, 0, 0, 0x10], b"")), [2, 3, 4], "that one is a group");
     bridge.port(1, Port { pass_spanning_tree: true, ..Port::new(1) });
-    assert_eq!(bridge.sent(1, &frame(mac(1), [1, 0x80, 0xc2, 0, 0, 0], b"")), [2, 3, 4]);
+    for group in [[1, 0x80, 0xc2, 0, 0, 0], [1, 0, 0xc, 0xcc, 0xcc, 0xcd]] {
+        assert_eq!(bridge.sent(1, &frame(mac(1), group, b"")), [2, 3, 4]);
+    }
+    assert!(
+        bridge.sent(1, &frame(mac(1), [1, 0x80, 0xc2, 0, 0, 1], b"")).is_empty(),
+        "that one is for this end of the wire"
+    );
+}
+
+#[test]
+fn neighbours_and_links_are_controls_business() {
+    let mut bridge = Bridge::new();
+    bridge.bed.now = 100 * SECOND;
+    bridge.port(1, Port { pass_spanning_tree: true, flood: false, ..Port::new(1) });
+    for (group, ether_type) in [
+        ([1, 0x80, 0xc2, 0, 0, 2], [0x88, 9]),
+        ([1, 0x80, 0xc2, 0, 0, 0xe], [0x88, 0xcc]),
+        ([1, 0x80, 0xc2, 0, 0, 3], [0x88, 0xcc]),
+        ([1, 0x80, 0xc2, 0, 0, 0], [0x88, 0xcc]),
+    ] {
+        let bytes = [&group[..], &mac(1), &ether_type, &[1; 60]].concat();
+        assert!(bridge.sent(1, &bytes).is_empty());
+        let heard = bridge.link_control.pop().expect("a frame for control");
+        assert_eq!((heard.interface, heard.bytes()), (1, &bytes[..]));
+    }
+    assert_eq!(bridge.behind(1, mac(1)), None, "nothing is learnt from them");
+}
+
+#[test]
+fn stations_behind_remotes() {
+    let (tunnel, far) = (3, 2000);
+    let mut bridge = Bridge::new();
+    bridge.port(tunnel, Port { tunnel: true, ..Port::new(1) });
+    // As if it had been taken out of the tunnel there.
+    bridge.bridging.stations.hear(
+        Station::new(1, mac(9)),
+        bridge.bridging.stations.place(Station::new(1, mac(9))),
+        far,
+    );
+    let bytes = frame(mac(1), mac(9), b"");
+    assert!(bridge.sent(1, &bytes).is_empty());
+    assert!(bridge.counts().contains(&(fwd::NAME, "remote end of a tunnel is no more", 1)));
+    bridge.bridging.set_behind(far, Some(tunnel));
+    assert_eq!((bridge.sent(1, &bytes), bridge.bridging.behind(far)), (vec![tunnel], Some(tunnel)));
+    assert!(
+        bridge.sent(tunnel, &frame(mac(8), mac(9), b"")).is_empty(),
+        "from one end to another is not the bridge's to send"
+    );
+    bridge.bridging.set_behind(far, None);
+    assert_eq!(bridge.bridging.behind(far), None);
+    for number in [0, 1023, 4096, u16::MAX] {
+        bridge.bridging.set_behind(number, Some(1));
+        assert_eq!(bridge.bridging.behind(number), None, "{number} is no remote's");
+    }
+}
+
+#[test]
+fn control_hears_of_what_happens() {
+    let mut bridge = Bridge::new();
+    bridge.bed.now = 100 * SECOND;
+    bridge.bridging.stations.limit_port(3, 1);
+    bridge.bridging.stations.limit_bridge(1, 3);
+    bridge.bridging.stations.fix(Station::new(1, mac(7)), 4).unwrap();
+    bridge.port(2, Port { storm: Storm::new(Some(0), None, None), ..Port::new(1) });
+    for (port, station) in [(1, 1), (4, 1), (3, 2), (3, 3), (1, 4), (1, 7), (2, 1)] {
+        bridge.sent(port, &frame(mac(station), ALL, b""));
+    }
+    let told: Vec<News> = std::iter::from_fn(|| bridge.bridging.journal.pop()).collect();
+    let station = |n| MacAddr(mac(n));
+    let expected = [
+        News::Moved { domain: 1, mac: station(1), from: 1, to: 4, interface: 4 },
+        News::PortFull { interface: 3, mac: station(3) },
+        News::BridgeFull { interface: 1, domain: 1, mac: station(4) },
+        News::Spoofed { interface: 1, mac: station(7) },
+        News::Storm { interface: 2, kind: Kind::Broadcast },
+    ];
+    assert_eq!(told, expected);
+    let happened = bridge.bridging.journal.happened(1);
+    assert_eq!(happened, Happened { bridge_full: 1, spoofed: 1, ..Happened::default() });
 }
 
 #[test]

@@ -43,7 +43,28 @@ impl Station {
     #[must_use]
     pub const fn new(bridge: u16, mac: [u8; 6]) -> Station {
         let [a, b, c, d, e, f] = mac;
-        Station(u64::from_be_bytes([0, 0, a, b, c, d, e, f]) | (bridge as u64) << 48)
+        Station::from_word(bridge, u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
+    }
+
+    /// The station whose address is the first six bytes of a little-endian word, as a frame's header has it; others may follow.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(bridge: u16, word: u64) -> Station {
+        Station(word & 0xffff_ffff_ffff | (bridge as u64) << 48)
+    }
+
+    /// As a number, for [`from_bits`](Station::from_bits), to be carried with a packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// Of a number that [`to_bits`](Station::to_bits) gave.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Station {
+        Station(bits)
     }
 
     /// Its bridge.
@@ -54,32 +75,24 @@ impl Station {
     }
 
     /// Its address.
+    #[inline(always)]
     #[must_use]
     pub const fn mac(self) -> MacAddr {
-        let [_, _, mac @ ..] = self.0.to_be_bytes();
-        MacAddr(mac)
+        let [a, b, c, d, e, f, ..] = self.0.to_le_bytes();
+        MacAddr([a, b, c, d, e, f])
+    }
+
+    /// Whether the address is a group's, which is no station.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_group(self) -> bool {
+        self.0 & 1 != 0
     }
 }
 
-/// Where a station is to be looked for: the hash of it, computed once a packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where a station is to be looked for: the hash of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(u64);
-
-impl Place {
-    /// As a number, for [`from_bits`](Place::from_bits), to be carried with a packet.
-    #[inline(always)]
-    #[must_use]
-    pub const fn to_bits(self) -> u64 {
-        self.0
-    }
-
-    /// Of a number that [`to_bits`](Place::to_bits) gave for the same table and station; of any other a lookup finds nothing.
-    #[inline(always)]
-    #[must_use]
-    pub const fn from_bits(bits: u64) -> Place {
-        Place(bits)
-    }
-}
 
 /// What is known of a station.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
