@@ -1,6 +1,6 @@
 //! The tables that nodes read and control writes, published through epochs: readers never wait.
 
-use crate::{mss_clamp, urpf, vxlan};
+use crate::{mss_clamp, tunnel, urpf, vxlan};
 use crossbeam::utils::CachePadded;
 use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::epoch::{Guard, Slots};
@@ -28,6 +28,8 @@ pub struct Interface {
     pub mtu: u16,
     /// The table (VRF) in which packets from it are looked up.
     pub table: u32,
+    /// Whether there is no Ethernet on it and one station at its other end.
+    pub point_to_point: bool,
     /// Its IPv4 addresses with the length of their subnet's prefix, the primary first.
     pub addresses: Vec<(Ipv4Addr, u8)>,
     /// Its 802.1Q sub-interfaces, as (VLAN, index), sorted.
@@ -164,6 +166,8 @@ pub struct Tables {
     pub gleans6: Slots<u32>,
     /// The UDP ports at which the router itself listens.
     pub udp_services: UdpServices,
+    /// The interfaces that are tunnels of packets.
+    pub tunnels: tunnel::Tunnels,
     /// The interfaces of VXLAN and their remotes.
     pub vxlan: vxlan::Tunnels,
 }
@@ -220,6 +224,7 @@ impl Forwarding {
             link_locals: Slots::new(MAX_INTERFACES as u32),
             gleans6: Slots::new(MAX_INTERFACES as u32),
             udp_services: UdpServices::new(),
+            tunnels: tunnel::Tunnels::new(),
             vxlan: vxlan::Tunnels::new(),
         })))
     }

@@ -22,6 +22,7 @@ pub mod nd;
 pub mod neighbor_events;
 pub mod policy_routes;
 pub mod rate;
+pub mod tunnel;
 pub mod urpf;
 pub mod vxlan;
 
@@ -40,6 +41,7 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding, events: &NeighborEve
     ip6::register(graph, forwarding, events);
     icmp::register(graph, forwarding);
     interface::register(graph);
+    tunnel::register(graph, forwarding);
     vxlan::register(graph, forwarding, events);
 }
 

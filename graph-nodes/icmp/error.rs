@@ -122,7 +122,10 @@ impl Node for Icmp4Error {
         }
         // RFC 1122 section 3.2.1.3: what was sent to one of our addresses is answered from it; anything else, from the
         // interface that it came in by.
+        let own = packet.meta.marks & marks::OWN != 0;
         let from = match reason {
+            // The other end of a tunnel can't be reached: the router tells itself.
+            _ if own => Some(original.src()),
             Reason::PortUnreachable | Reason::ProtocolUnreachable | Reason::ReassemblyTimeExceeded => {
                 Some(original.dst())
             }
@@ -159,9 +162,11 @@ impl Node for Icmp4Error {
         }
         packet.mark_l3();
         packet.meta.scratch[2] = u64::from(packet.meta.table);
-        packet.meta.table = interface.table;
+        if !own {
+            packet.meta.table = interface.table;
+        }
         // What was done to the packet was not done to the error.
-        let done = marks::HAIRPIN | marks::NATTED | marks::PORTS_KNOWN;
+        let done = marks::HAIRPIN | marks::NATTED | marks::PORTS_KNOWN | marks::TUNNELS;
         packet.meta.marks = packet.meta.marks & !done | marks::OWN;
         packet.meta.flow_hash = 0;
         cx.count(sent);
@@ -171,7 +176,7 @@ impl Node for Icmp4Error {
 
 /// Why no error may be sent about a packet, if none may (RFC 1812 section 4.3.2.7).
 fn forbidden(original: &Ipv4, interface: &Interface, packet: &Packet<'_>) -> Option<Count> {
-    if packet.meta.marks & marks::OWN != 0 {
+    if packet.meta.marks & marks::OWN != 0 && !super::is_tunnels(packet, original.protocol()) {
         return Some(Count::Own);
     }
     if original.is_later_fragment() {

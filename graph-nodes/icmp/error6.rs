@@ -141,7 +141,11 @@ impl Node for Icmp6Error {
         if let Some(cause) = self.limited(reason, cx.now()) {
             return cx.drop(cause);
         }
-        let from = answer_from(&self.forwarding, Some(interface), packet, (original.src(), original.dst()), &guard);
+        // The other end of a tunnel can't be reached: the router tells itself.
+        let own = (packet.meta.marks & marks::OWN != 0).then(|| original.src());
+        let from = own.or_else(|| {
+            answer_from(&self.forwarding, Some(interface), packet, (original.src(), original.dst()), &guard)
+        });
         let Some(from) = from else { return cx.drop(Count::NoAddress) };
         let (mut icmp, sent) = named(reason);
         packet.truncate(LONGEST - HEADERS);
@@ -166,7 +170,7 @@ impl Node for Icmp6Error {
 
 /// Why no error may be sent about a packet, if none may (RFC 4443 section 2.4 (e)).
 fn forbidden(original: &Ipv6, reason: Reason, packet: &Packet<'_>) -> Option<Count> {
-    if packet.meta.marks & marks::OWN != 0 {
+    if packet.meta.marks & marks::OWN != 0 && !super::is_tunnels(packet, original.next_header()) {
         return Some(Count::Own);
     }
     // (e.1), (e.2)

@@ -17,6 +17,8 @@ pub trait Family: Copy + Eq + Debug + Send + Sync + 'static {
     /// An address in host order.
     type Address: Address + Into<u128>;
 
+    /// The longest packet that every link takes whole, in bytes.
+    const LEAST_MTU: u16;
     /// Passes over a frame before the last that a lookup takes, for everything to be loaded: see [`passes`](super::passes).
     const STAGES: usize;
     /// The node that finds a packet's route.
@@ -72,6 +74,8 @@ impl Family for V4 {
     type Header = Ipv4;
     type Address = u32;
 
+    /// RFC 791 section 3.2.
+    const LEAST_MTU: u16 = 68;
     const STAGES: usize = 1;
     const LOOKUP: NodeName = NodeName::new("ip4-lookup");
     const REWRITE: NodeName = NodeName::new("ip4-rewrite");
@@ -136,6 +140,8 @@ impl Family for V6 {
     type Header = Ipv6;
     type Address = u128;
 
+    /// RFC 8200 section 5.
+    const LEAST_MTU: u16 = 1280;
     /// Each pass more costs what has few levels 5 clocks; two are worth it for a table of the Internet.
     const STAGES: usize = 2;
     const LOOKUP: NodeName = NodeName::new("ip6-lookup");

@@ -125,7 +125,7 @@ impl<F: Cut> Node for IpFragment<F> {
         let (mtu, len) = (adjacency.mtu, F::total_len(header));
         cx.trace(packet, || Trace { mtu, len });
         self.id = self.id.wrapping_add(1);
-        match cut(packet, mtu.into(), self.ids.hash_one(self.id) as u32, cx) {
+        match cut::<F, _>(packet, mtu.into(), self.ids.hash_one(self.id) as u32, cx, || Next::Rewrite) {
             Ok(pieces) => {
                 cx.count_n(Count::Pieces, pieces);
                 cx.consume(Count::Fragmented)
@@ -135,8 +135,14 @@ impl<F: Cut> Node for IpFragment<F> {
     }
 }
 
-/// Sends the pieces; how many there were. On an error some of them may be on their way: nobody can put them together.
-fn cut<F: Cut>(packet: &Packet<'_>, mtu: usize, id: u32, cx: &mut Ctx<'_, IpFragment<F>>) -> Result<u64, Count> {
+/// Sends the pieces to the next node; how many there were. On an error some of them may be on their way: nobody can put them together.
+pub(crate) fn cut<F: Cut, N: Node>(
+    packet: &Packet<'_>,
+    mtu: usize,
+    id: u32,
+    cx: &mut Ctx<'_, N>,
+    next: fn() -> N::Next,
+) -> Result<u64, Count> {
     let plan = F::plan(packet, id)?;
     let (from, data) = F::data(&plan);
     let (mut at, mut pieces) = (0, 0);
@@ -148,20 +154,14 @@ fn cut<F: Cut>(packet: &Packet<'_>, mtu: usize, id: u32, cx: &mut Ctx<'_, IpFrag
             return Err(Count::NoRoom);
         }
         let buffer = piece(packet, &F::head(&plan, at, take), from + at, take, cx).ok_or(Count::NoBuffer)?;
-        cx.send(buffer, Next::Rewrite);
+        cx.send(buffer, next());
         (at, pieces) = (at + take, pieces + 1);
     }
     Ok(pieces)
 }
 
 /// A packet of the headers given and `take` bytes of the original from `from` on.
-fn piece<F: Cut>(
-    original: &Packet<'_>,
-    head: &Head,
-    from: usize,
-    take: usize,
-    cx: &mut Ctx<'_, IpFragment<F>>,
-) -> Option<Buffer> {
+fn piece<N: Node>(original: &Packet<'_>, head: &Head, from: usize, take: usize, cx: &mut Ctx<'_, N>) -> Option<Buffer> {
     let mut buffer = cx.alloc()?;
     let mut complete = buffer.append(head.bytes(), || None);
     let (mut skip, mut left) = (from, take);

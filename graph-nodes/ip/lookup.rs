@@ -54,6 +54,7 @@ counters! {
         Prohibit => "prohibit route",
         Gone => "adjacency is being removed",
         Loop => "routes lead from one VRF to the next without end",
+        Back => "would go back over the point-to-point link that it came by",
         NoLinkLocal => "interface of a link-local address has no IPv6",
         EventsFull => "queue to the control plane is full",
     }
@@ -184,6 +185,12 @@ impl<F: Family> IpLookup<F> {
                 self.used(adjacency, packet.meta.adjacency, cx);
                 return cx.start_arc(packet, adjacency.interface, Next::Rewrite);
             }
+            AdjacencyKind::PointToPoint
+                if adjacency.interface == packet.meta.rx_interface && packet.meta.marks & marks::OWN == 0 =>
+            {
+                (Count::Back, Reason::HostUnreachable)
+            }
+            AdjacencyKind::PointToPoint => return cx.start_arc(packet, adjacency.interface, Next::Rewrite),
             // A link-local destination from outside: only the receiving interface's own is for somebody here.
             AdjacencyKind::Local | AdjacencyKind::LinkLocal => return Next::Local,
             AdjacencyKind::Arp => return Next::Discover,

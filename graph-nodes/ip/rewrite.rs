@@ -153,6 +153,8 @@ fn stays<F: Family>(adjacency: &Adjacency, packet: &mut Packet<'_>, cx: &mut Ctx
 
 /// Cut in pieces, or refused with the MTU that would do (RFC 1191 section 4, RFC 4443 section 3.2). A packet that is to be
 /// forwarded is counted down first: its pieces come back here as the router's own.
+///
+/// A tunnel takes what every link takes, whatever is left of its path's MTU: it cuts the outer packet (RFC 4213 section 3.2.2).
 #[cold]
 fn too_big<F: Family>(adjacency: &Adjacency, packet: &mut Packet<'_>, cx: &mut Ctx<'_, IpRewrite<F>>) -> Next<F> {
     let own = packet.meta.marks & marks::OWN != 0;
@@ -163,15 +165,20 @@ fn too_big<F: Family>(adjacency: &Adjacency, packet: &mut Packet<'_>, cx: &mut C
     if !own && F::hop_limit(header) <= 1 {
         return expired(packet, cx);
     }
-    if !F::may_fragment(header, own) {
+    let taken = adjacency.rewrite_len == 0 && F::total_len(header) <= F::LEAST_MTU.into();
+    if !taken && !F::may_fragment(header, own) {
         cx.count(Count::TooBig);
-        Reason::TooBig { mtu: adjacency.mtu }.note(packet);
+        Reason::TooBig { mtu: adjacency.mtu.max(F::LEAST_MTU) }.note(packet);
         return Next::IcmpError;
     }
     if !own {
         F::count_down(header);
-        packet.meta.marks |= marks::OWN;
     }
+    if taken {
+        packet.meta.tx_interface = adjacency.interface;
+        return Next::Output;
+    }
+    packet.meta.marks |= marks::OWN;
     Next::Fragment
 }
 

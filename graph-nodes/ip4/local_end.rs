@@ -9,7 +9,7 @@ use crate::forwarding::Forwarding;
 use crate::icmp::reason::Reason;
 use crate::ip::{V4, tcp_reset};
 use crate::vxlan::Underlay;
-use crate::{icmp, ip4, marks};
+use crate::{icmp, ip4, marks, tunnel};
 use millrace_engine::builtin::ERROR_PUNT;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::{FromBytes, Icmp4, Icmp4Type, IpProtocol, Ipv4, Udp, checksum};
@@ -26,6 +26,7 @@ edges! {
         IcmpError => icmp::error::NAME,
         Reassembly => ip4::reassembly::NAME,
         Vxlan => V4::INPUT,
+        Tunnel => tunnel::input::NAME,
         Punt => ERROR_PUNT,
     }
 }
@@ -87,6 +88,8 @@ impl Node for Ip4LocalEndOfArc {
             _ if broadcast => cx.drop(Count::Broadcast),
             IpProtocol::TCP => Next::TcpReset,
             IpProtocol::UDP => self.udp_datagram(packet, header, cx),
+            // Which takes them, or tells that there is none.
+            IpProtocol::GRE | IpProtocol::IPV4 | IpProtocol::IPV6 => Next::Tunnel,
             _ => {
                 cx.count(Count::UnknownProtocol);
                 Reason::ProtocolUnreachable.note(packet);

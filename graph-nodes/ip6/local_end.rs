@@ -14,7 +14,7 @@ use crate::ip::local::Local;
 use crate::ip::{Family, V6, tcp_reset};
 use crate::neighbor_events::{NeighborEvent, NeighborEvents};
 use crate::vxlan::Underlay;
-use crate::{icmp, ip6, marks, nd};
+use crate::{icmp, ip6, marks, nd, tunnel};
 use millrace_engine::builtin::ERROR_PUNT;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::checksum::{self, Sum};
@@ -33,6 +33,7 @@ edges! {
         IcmpError => V6::ICMP_ERROR,
         Reassembly => ip6::reassembly::NAME,
         Vxlan => V6::INPUT,
+        Tunnel => tunnel::input::NAME,
         Punt => ERROR_PUNT,
     }
 }
@@ -118,6 +119,8 @@ impl Node for Ip6LocalEndOfArc {
             _ if multicast => cx.drop(Count::Multicast),
             IpProtocol::TCP => Next::TcpReset,
             IpProtocol::UDP => self.udp_datagram(packet, &header, upper, cx),
+            // Which takes them, or tells that there is none.
+            IpProtocol::GRE | IpProtocol::IPV4 | IpProtocol::IPV6 => Next::Tunnel,
             // RFC 8200 section 4.
             _ => tell(upper.unknown(), Count::UnknownHeader, packet, cx),
         }

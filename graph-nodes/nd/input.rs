@@ -47,6 +47,7 @@ counters! {
         Loop => "our own packet came back",
         ForeignSource => "source address is no station of the interface's subnets",
         ForeignTarget => "target address is no station of the interface's subnets",
+        NoEthernet => "came by a point-to-point link, which needs no neighbours",
         NoInterface => "interface is being removed",
         Short => "shorter than its message",
         Fragmented => "fragmented, or longer than a buffer",
@@ -131,6 +132,10 @@ impl Node for NdInput {
         let Some(interface) = self.forwarding.interfaces.get(index, &guard) else {
             return cx.drop(Count::NoInterface);
         };
+        // Nobody's MAC address is needed there, and there is no frame to look at.
+        if interface.point_to_point {
+            return cx.drop(Count::NoEthernet);
+        }
         let frame_source = frame::source(packet);
         // What the router sent itself, or a frame of its own that a switch sent back, as those to groups may be. Nobody else has its
         // MAC address.

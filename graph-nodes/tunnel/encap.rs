@@ -197,3 +197,7 @@ fn pieces<F: Cut>(
 ) -> Option<u64> {
     cut::<F, _>(packet, mtu.into(), id, cx, next).ok()
 }
+
+#[cfg(test)]
+#[path = "encap_tests.rs"]
+mod tests;

@@ -11,9 +11,7 @@ use crate::icmp::reason::Reason;
 use crate::ip::{Family, V4, V6};
 use crate::{ip4, ip6};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
-use millrace_wire::{
-    BadGre, EtherType, Gre, IpProtocol, Ipv4, Ipv6, Ipv6Extensions, checksum, ecn, parameter_problem,
-};
+use millrace_wire::{BadGre, EtherType, Gre, IpProtocol, Ipv4, Ipv6, Ipv6Extensions, checksum, ecn, parameter_problem};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -233,3 +231,7 @@ fn pass_congestion(packet: &mut Packet<'_>, inside: &Inside, outer: u8) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "input_tests.rs"]
+mod tests;

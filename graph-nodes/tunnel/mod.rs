@@ -14,18 +14,17 @@ mod ends;
 pub mod input;
 mod outer;
 #[cfg(test)]
-mod tests;
+mod testing;
 
 pub use ends::{Tunnels, same_ends};
 
 use crate::forwarding::Forwarding;
-use crate::{capture, interface};
+use crate::interface;
 use millrace_engine::{Feature, Graph};
 use std::net::IpAddr;
 
 /// The last of what happens to packets that leave by a tunnel.
-pub const FEATURE: Feature =
-    Feature { arc: interface::output::ARC.name, node: encap::NAME, after: &[capture::tx::NAME], before: &[] };
+pub const FEATURE: Feature = Feature { arc: interface::output::ARC.name, node: encap::NAME, after: &[], before: &[] };
 
 /// What stands between the outer header and the packet inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

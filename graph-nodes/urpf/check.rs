@@ -124,12 +124,14 @@ impl Path<'_, '_> {
     fn adjacency<F: Filtered>(&mut self, index: u32, source: F::Address) -> Result<(), Count> {
         let adjacency = self.forwarding.adjacencies.get(index, &self.guard).ok_or(Count::NoRoute)?;
         match adjacency.kind {
-            AdjacencyKind::Rewrite | AdjacencyKind::Stale | AdjacencyKind::Arp | AdjacencyKind::Glean => {
-                match self.by {
-                    Some(interface) if interface != adjacency.interface => Err(Count::OtherInterface),
-                    _ => Ok(()),
-                }
-            }
+            AdjacencyKind::Rewrite
+            | AdjacencyKind::Stale
+            | AdjacencyKind::Arp
+            | AdjacencyKind::Glean
+            | AdjacencyKind::PointToPoint => match self.by {
+                Some(interface) if interface != adjacency.interface => Err(Count::OtherInterface),
+                _ => Ok(()),
+            },
             AdjacencyKind::Table => self.table::<F>(adjacency.index, source),
             AdjacencyKind::Balance => self.balance::<F>(adjacency.index, source),
             AdjacencyKind::LinkLocal => Ok(()),

@@ -33,7 +33,7 @@ pub const FEATURE4: Feature = feature::<V4>();
 pub const FEATURE6: Feature = feature::<V6>();
 
 const fn feature<F: Underlay>() -> Feature {
-    Feature { arc: interface::output::ARC.name, node: F::ENCAP, after: &[crate::capture::tx::NAME], before: &[] }
+    Feature { arc: interface::output::ARC.name, node: F::ENCAP, after: &[], before: &[] }
 }
 
 /// The feature of an interface with this local address.

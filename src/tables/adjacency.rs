@@ -34,6 +34,9 @@ pub enum AdjacencyKind {
     Balance,
     /// To be looked up in another table: `index` is its number.
     Table,
+    /// As [`Rewrite`](Self::Rewrite), to the packet's own destination on the other end of a point-to-point link: what came from there
+    /// doesn't go back (RFC 4443 section 3.1).
+    PointToPoint,
     /// A link-local destination, which every interface has neighbours of its own for (RFC 4291 section 2.5.6).
     LinkLocal,
 }
@@ -43,7 +46,7 @@ impl AdjacencyKind {
     #[inline(always)]
     #[must_use]
     pub const fn sends(self) -> bool {
-        matches!(self, Self::Rewrite | Self::Stale)
+        matches!(self, Self::Rewrite | Self::Stale | Self::PointToPoint)
     }
 }
 

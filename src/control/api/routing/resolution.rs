@@ -108,7 +108,7 @@ fn end(router: &Router, address: IpAddr, adjacency: &Adjacency) -> Option<Resolv
     let word = match adjacency.kind {
         AdjacencyKind::Balance | AdjacencyKind::Table => return None,
         AdjacencyKind::Rewrite | AdjacencyKind::Stale | AdjacencyKind::Arp => "unicast",
-        AdjacencyKind::Glean => "glean",
+        AdjacencyKind::Glean | AdjacencyKind::PointToPoint => "glean",
         AdjacencyKind::Local | AdjacencyKind::LinkLocal => "local",
         AdjacencyKind::Blackhole => "blackhole",
         AdjacencyKind::Drop | AdjacencyKind::Unreachable => "unreachable",
