@@ -24,6 +24,7 @@ mod trace;
 mod traceroute;
 mod version;
 mod vrf;
+mod vxlan;
 mod watch;
 
 use crate::grammar::Command;
@@ -69,6 +70,7 @@ pub static GRAMMAR: Grammar = Grammar::new(
         vrf::COMMANDS,
         show_bridges::COMMANDS,
         mac_table::COMMANDS,
+        vxlan::COMMANDS,
         nat44::COMMANDS,
         nat44::EDITS,
         runtime::COMMANDS,

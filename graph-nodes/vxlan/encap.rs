@@ -3,7 +3,7 @@
 //! Reads: tx interface, adjacency (the remote that a bridge chose; 0 for all), flow hash, marks. Writes: table, flow hash, marks.
 //!
 //! The outer source port is taken from the inner flow, the TOS or traffic class is the inner packet's, congestion bits with it
-//! (RFC 6040 section 4.1, normal mode). IPv4 routers may fragment the outer packet.
+//! (RFC 6040 section 4.1, normal mode).
 
 use super::inner::Inner;
 use super::tables::{Remote, Tunnel};
@@ -132,7 +132,8 @@ impl<F: Underlay> VxlanEncap<F> {
         self.id = self.id.wrapping_add(1);
         let Some(outer) = packet.header_mut::<F::Outer>() else { return Err(Count::NoHeadroom) };
         *outer = *headers;
-        F::fill(outer, Frame { len: len as u16, tos: inner.tos, id: self.id, hash: inner.hash });
+        let df = to.df.unwrap_or(inner.df);
+        F::fill(outer, Frame { len: len as u16, tos: inner.tos, df, id: self.id, hash: inner.hash });
         if to.checksum {
             add_checksum::<F>(packet);
         }

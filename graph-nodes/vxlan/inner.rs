@@ -30,6 +30,8 @@ pub(super) struct Inner {
     pub hash: u32,
     /// The type of service or traffic class of an IP packet; 0 for other frames.
     pub tos: u8,
+    /// Whether it is an IP packet that no router may fragment.
+    pub df: bool,
 }
 
 impl Inner {
@@ -41,14 +43,15 @@ impl Inner {
         let or = |compute: fn(&[u8]) -> u32, bytes| if hash == 0 { compute(bytes) } else { hash };
         match ether_type {
             EtherType::IPV4 => {
-                let tos = Ipv4::ref_from_prefix(packet).map_or(0, |(header, _)| header.tos());
-                Inner { hash: or(ip4::flow_hash::of, packet), tos }
+                let of = |(header, _): (&Ipv4, _)| (header.tos(), header.dont_fragment());
+                let (tos, df) = Ipv4::ref_from_prefix(packet).map_or((0, false), of);
+                Inner { hash: or(ip4::flow_hash::of, packet), tos, df }
             }
             EtherType::IPV6 => {
                 let tos = Ipv6::ref_from_prefix(packet).map_or(0, |(header, _)| header.traffic_class());
-                Inner { hash: or(ip6::flow_hash::of, packet), tos }
+                Inner { hash: or(ip6::flow_hash::of, packet), tos, df: true }
             }
-            _ => Inner { hash: or(of_stations, frame), tos: 0 },
+            _ => Inner { hash: or(of_stations, frame), tos: 0, df: false },
         }
     }
 }

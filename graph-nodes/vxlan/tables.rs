@@ -40,6 +40,8 @@ pub struct Remote {
     pub headers: Headers,
     /// Whether datagrams to it have a checksum.
     pub checksum: bool,
+    /// Over IPv4: whether routers on the way may not fragment them; none: as the packet in the frame says.
+    pub df: Option<bool>,
     /// What is counted of it.
     pub traffic: Traffic,
 }

@@ -88,12 +88,19 @@ struct Setting {
     replicate: Vec<u32>,
     bridged: bool,
     checksum: bool,
+    df: Option<bool>,
     learn: bool,
     zero_checksum: bool,
 }
 
-const PLAIN: Setting =
-    Setting { replicate: Vec::new(), bridged: true, checksum: false, learn: false, zero_checksum: false };
+const PLAIN: Setting = Setting {
+    replicate: Vec::new(),
+    bridged: true,
+    checksum: false,
+    df: Some(false),
+    learn: false,
+    zero_checksum: false,
+};
 
 /// Tables with an interface and its two remotes.
 fn tables<F: Outer>(setting: &Setting) -> (Forwarding, [Traffic; 2]) {
@@ -106,6 +113,7 @@ fn tables<F: Outer>(setting: &Setting) -> (Forwarding, [Traffic; 2]) {
         table: TABLE,
         headers: Headers::new(ip(F::WAN_IP), ip(address), PORT, VNI, 61).unwrap(),
         checksum: setting.checksum,
+        df: setting.df,
         traffic: traffic.clone(),
     };
     forwarding.vxlan.set_remote(ONE, Some(remote(VX, F::PEER, &traffic[0])));
@@ -522,6 +530,24 @@ proptest! {
         bench.run(&[&packet], |meta| meta.table = table);
         let (mut bench, _) = encap::<V6>(&Setting { replicate: vec![ONE, TWO], ..PLAIN });
         send(&mut bench, &packet, 0);
+    }
+}
+
+/// Only IPv4 routers fragment what others sent.
+#[test]
+fn who_may_fragment() {
+    let (mut plain, mut forbidding) = (header(PEER, HOST), header(PEER, HOST));
+    (plain.dont_fragment, forbidding.dont_fragment) = (false, true);
+    let frames = [
+        frame(0x800, &packet(&plain, &[0; 20])),
+        frame(0x800, &packet(&forbidding, &[0; 20])),
+        frame(0x86dd, &udp6(PEER6, HOST6)),
+        frame(0x806, &[0; 28]),
+    ];
+    for (df, expected) in [(Some(false), [false; 4]), (Some(true), [true; 4]), (None, [false, true, true, false])] {
+        let (mut bench, _) = encap::<V4>(&Setting { df, ..PLAIN });
+        let outer = frames.each_ref().map(|frame| parsed(bytes(&send(&mut bench, frame, ONE))).0.dont_fragment);
+        assert_eq!(outer, expected, "{df:?}");
     }
 }
 

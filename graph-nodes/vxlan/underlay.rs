@@ -29,7 +29,7 @@ pub enum Headers {
 
 impl Headers {
     /// From and to these addresses, which must be of the same family: none otherwise. `port` is that of the remote, `ttl` the time to live or hop
-    /// limit. An IPv4 router on the way may fragment them.
+    /// limit.
     #[must_use]
     pub const fn new(local: IpAddr, remote: IpAddr, port: u16, vni: u32, ttl: u8) -> Option<Headers> {
         let (udp, vxlan) = (Udp::new(0, port, 0), Vxlan::new(vni));
@@ -54,6 +54,8 @@ pub struct Frame {
     pub len: u16,
     /// The type of service or traffic class.
     pub tos: u8,
+    /// Over IPv4: whether routers on the way may not fragment it.
+    pub df: bool,
     /// Over IPv4: tells the fragments of one packet from those of another.
     pub id: u16,
     /// The hash of its flow.
@@ -118,11 +120,12 @@ impl Underlay for V4 {
     }
 
     #[inline(always)]
-    fn fill(outer: &mut Outer<Ipv4>, Frame { len, tos, id, hash }: Frame) {
+    fn fill(outer: &mut Outer<Ipv4>, Frame { len, tos, df, id, hash }: Frame) {
         let total = len + UPPER + Ipv4::LEN as u16;
         outer.ip.set_tos(tos);
         outer.ip.set_total_len(total);
         outer.ip.set_id(id);
+        outer.ip.set_dont_fragment(df);
         outer.ip.fill_checksum(&[]);
         outer.udp = Udp::new(Vxlan::source_port(hash), outer.udp.dst_port(), len + Vxlan::LEN as u16);
     }

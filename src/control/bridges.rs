@@ -143,6 +143,14 @@ impl Bridges {
         self.bridging.behind(behind).unwrap_or(behind.into())
     }
 
+    /// Says by which interface stations behind a remote are reached from now on; if by none, they are forgotten.
+    pub fn set_remote(&mut self, number: u16, interface: Option<u32>) {
+        self.bridging.set_behind(number, interface);
+        if interface.is_none() {
+            self.sweep.forget_behind(number);
+        }
+    }
+
     /// How many stations are behind an interface, its remotes among that.
     pub fn behind(&self, interface: u32) -> u32 {
         let stations = self.stations();
@@ -285,13 +293,13 @@ impl Router {
     /// Lets the packet path have what is true of the interfaces that are in bridges now; which those are is as it was.
     pub(super) fn follow_bridge_links(&mut self) {
         self.follow_bvi_links();
-        let Router { bridges, interfaces, .. } = self;
+        let Router { bridges, interfaces, vxlan, .. } = self;
         let live = |index| {
             let mtu = interfaces.get(index).map_or(0, |interface| interface.mtu);
             Live { up: interfaces.is_up(index), mac: interfaces.mac(index), mtu }
         };
         let number = |key: &Key| bridges.numbers.get(key).copied();
-        let remote = |_, _| None;
+        let remote = |interface, address| vxlan.number(interface, address);
         let wanted = wanted::wanted(&bridges.structure, &bridges.settings, number, live, remote);
         if wanted == bridges.published {
             return;

@@ -53,6 +53,10 @@ impl Router {
                 self.duplicate(interface, address, now);
                 Vec::new()
             }
+            NeighborEvent::RemoteHeard { interface, address } => {
+                self.remote_heard(interface, address, now);
+                Vec::new()
+            }
             NeighborEvent::RouterSolicited { interface, from, mac } if is_up(interface) => {
                 self.ip6.advertisers.solicited(interface, now);
                 match mac {

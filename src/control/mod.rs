@@ -264,7 +264,7 @@ impl Router {
             nat44: Nat::new(nat44),
             bridges: Bridges::new(bridging),
             snooping: Snooping::default(),
-            vxlan: Vxlan::default(),
+            vxlan: Vxlan::new(engine_config.workers.len()),
             tunnels: Tunnels::default(),
             bonds: Bonds::default(),
             lldp: Lldp::default(),

@@ -178,6 +178,20 @@ impl Show for Answers {
         ok(nat44::summary())
     }
 
+    async fn list_vxlan(&self, request: Request<ListVxlanRequest>) -> Answer<ListVxlanReply> {
+        self.note(request.into_inner());
+        let remote = VxlanRemote { address: "192.0.2.2".into(), origin: "static".into(), ..VxlanRemote::default() };
+        let vx0 = VxlanInterface {
+            interface: "vx0".into(),
+            vni: 100,
+            local: "192.0.2.1".into(),
+            local_is_here: true,
+            remotes: vec![remote],
+            ..VxlanInterface::default()
+        };
+        ok(ListVxlanReply { interfaces: vec![vx0] })
+    }
+
     async fn list_bridges(&self, _: Request<ListBridgesRequest>) -> Answer<ListBridgesReply> {
         ok(bridges::list())
     }

@@ -269,7 +269,7 @@ fn entry(router: &Router, station: Station, known: &Known) -> MacEntry {
         age: (!known.fixed).then(|| bridges.stations().age(known)),
         r#static: known.fixed,
         vlan: Some(vlan.into()).filter(|_| bridges.parts(&bridge).is_some_and(|parts| parts.vlans.len() > 1)),
-        remote: None,
+        remote: router.remote_name(known.port).map(|(_, address)| address.to_string()),
         bridge: bridge.to_string(),
     }
 }

@@ -15,6 +15,7 @@ mod show;
 mod system;
 mod traceroute;
 mod updates;
+mod vxlan;
 
 use super::Shared;
 use super::apply::CommitError;

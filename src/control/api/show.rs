@@ -1,6 +1,6 @@
 //! The service `Show`: everything there is to see.
 
-use super::{Answer, Api, Items, bridges, interfaces, nat44, ok, routing, runtime, stream, system};
+use super::{Answer, Api, Items, bridges, interfaces, nat44, ok, routing, runtime, stream, system, vxlan};
 use millrace_api::v1::show_server::Show;
 use millrace_api::v1::*;
 use tonic::{Request, Response};
@@ -77,6 +77,10 @@ impl Show for Api {
 
     async fn list_mac_table(&self, request: Request<ListMacTableRequest>) -> Answer<Items<MacEntries>> {
         bridges::stations(&self.0, request.into_inner())
+    }
+
+    async fn list_vxlan(&self, request: Request<ListVxlanRequest>) -> Answer<ListVxlanReply> {
+        ok(vxlan::list(&self.0.lock(), &request.into_inner())?)
     }
 
     async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {
