@@ -3,6 +3,9 @@
 use crate::{PATIENCE, Router, eventually, within};
 use serde_json::Value;
 
+/// Drivers of interfaces without a device of their own.
+const VIRTUAL: [&str; 5] = ["bvi", "vxlan", "gre", "ipip", "bond"];
+
 /// The sums that must agree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Books {
@@ -31,8 +34,9 @@ impl Books {
     #[track_caller]
     pub fn read(router: &Router) -> Books {
         let mut books = Books { buffers: buffers_in_use(router), ..Books::default() };
-        // A sub-interface counts what its parent counts, too.
-        for row in router.list("show interfaces").iter().filter(|row| row["parent"].is_null()) {
+        // A sub-interface counts what its parent counts, too, and one without a device what another one does.
+        let has_device = |row: &&Value| row["parent"].is_null() && !VIRTUAL.iter().any(|name| row["driver"] == *name);
+        for row in router.list("show interfaces").iter().filter(has_device) {
             books.rx_packets += number(row, "rx_packets");
             books.tx_packets += number(row, "tx_packets");
         }
