@@ -70,9 +70,14 @@ impl Node for Flood {
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let guard = cx.guard();
         let (ports, rx) = (&self.bridging.ports, packet.meta.rx_interface);
-        let domain = self.bridging.domains.get(Found::of(packet).domain.into(), &guard);
+        let found = Found::of(packet);
+        let domain = self.bridging.domains.get(found.domain.into(), &guard);
         let (Some(from), Some(domain)) = (ports.get(rx, &guard), domain) else { return cx.drop(Count::NoPort) };
-        let reached = domain.members.iter().filter(|to| **to != rx).filter_map(|to| {
+        // A group that hosts join goes to those who did.
+        let snoop = &self.bridging.snoop;
+        let wanted = if found.look { snoop.wanted(packet, found.domain, &guard) } else { None };
+        let wants = |to: &&u32| **to != rx && wanted.is_none_or(|wanted| wanted.binary_search(to).is_ok());
+        let reached = domain.members.iter().filter(wants).filter_map(|to| {
             let port = ports.get(*to, &guard).filter(|port| from.reaches(port))?;
             Some(To { interface: *to, bvi: port.kind == PortKind::Bvi })
         });

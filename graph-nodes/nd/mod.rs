@@ -2,7 +2,7 @@
 //! plane what it hears and wants. The neighbour table itself, questions, retries, duplicate address detection and router
 //! advertisements are the control plane's.
 
-mod check;
+pub(crate) mod check;
 pub mod input;
 #[cfg(test)]
 mod tests;
