@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arp;
+pub mod bond;
 pub mod capture;
 pub mod cross_connect;
 pub mod ethernet;

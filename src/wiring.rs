@@ -1,10 +1,12 @@
 //! The one list of features: what the graph is made of.
 
 use millrace_engine::{Graph, Waker};
+use millrace_graph_nodes::bond::{self, Bonds};
 use millrace_graph_nodes::capture::{self, Captures};
 use millrace_graph_nodes::cross_connect::{self, CrossConnects};
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::l2::{self, Bridging};
+use millrace_graph_nodes::link_control;
 use millrace_graph_nodes::mss_clamp;
 use millrace_graph_nodes::nat44::{self, Nat44};
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
@@ -28,6 +30,10 @@ pub struct Handles {
     pub cross_connects: CrossConnects,
     /// The ports of bridges, and the stations behind them.
     pub bridging: Bridging,
+    /// Members of bonds, and which of them carry frames.
+    pub bonds: Bonds,
+    /// Frames of LACP and LLDP.
+    pub link_control: link_control::Frames,
     /// The rules of NAT, and what workers keep of it.
     pub nat44: Nat44,
     /// The rules of policy routing.
@@ -46,15 +52,29 @@ pub fn graph(workers: usize, control: &Waker) -> io::Result<(Graph, Handles)> {
         captures: Captures::new(control.clone()),
         cross_connects: CrossConnects::new(),
         bridging: Bridging::new(STATIONS)?,
+        bonds: Bonds::new(),
+        link_control: link_control::Frames::new(control.clone()),
         nat44: Nat44::new(workers, control.clone())?,
         policy_routes: PolicyRoutes::new(workers),
     };
-    let Handles { forwarding, neighbors, captures, cross_connects, bridging, nat44, policy_routes } = &handles;
+    let Handles {
+        forwarding,
+        neighbors,
+        captures,
+        cross_connects,
+        bridging,
+        bonds,
+        link_control: frames,
+        nat44,
+        policy_routes,
+    } = &handles;
     let mut graph = Graph::new();
     millrace_graph_nodes::register(&mut graph, forwarding, neighbors);
     capture::register(&mut graph, captures);
     cross_connect::register(&mut graph, cross_connects);
     l2::register(&mut graph, bridging);
+    bond::register(&mut graph, bonds);
+    link_control::register(&mut graph, frames);
     urpf::register(&mut graph, forwarding);
     policy_routes::register(&mut graph, forwarding, policy_routes);
     mss_clamp::register(&mut graph, forwarding);

@@ -40,6 +40,7 @@ impl Router {
             let features = features.into_iter().chain(self.policy_routes.features(index));
             let features = features.chain(self.bridges.features(interface).iter().copied());
             let features = features.chain(self.vxlan_feature(interface));
+            let features = features.chain(self.bonds.features(interface).iter().copied());
             wanted.extend(features.map(|feature| (feature.arc, feature.node, index)));
         }
         let before = std::mem::replace(&mut self.features.0, wanted);

@@ -20,8 +20,8 @@ impl Router {
     /// Lets the packet path have what the configuration and the interfaces say now.
     pub(super) fn follow_lldp(&mut self) {}
 
-    /// Takes in what the packet path has to say.
-    pub(super) fn pump_lldp(&mut self) {}
+    /// A frame came by an interface.
+    pub(super) fn lldp_heard(&mut self, _index: u32, _frame: &[u8], _now: Instant) {}
 
     /// Does what is due.
     pub(super) fn run_lldp(&mut self, _now: Instant) {}

@@ -35,6 +35,8 @@ mod features;
 pub mod history;
 pub mod interfaces;
 pub mod ip6;
+pub mod lacp;
+mod link_control;
 pub mod lldp;
 pub mod log;
 pub mod mirror;
@@ -71,6 +73,7 @@ use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConf
 use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::cross_connect::CrossConnects;
 use millrace_graph_nodes::forwarding::Forwarding;
+use millrace_graph_nodes::link_control::Frames;
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
 use millrace_io::Context;
 use mirror::Mirrors;
@@ -166,6 +169,7 @@ pub struct Router {
     features: Features,
     captures: Captures,
     cross_connects: CrossConnects,
+    link_control: Frames,
     capture: capture::Capture,
     control: Waker,
     device_context: Context,
@@ -229,6 +233,8 @@ impl Router {
             captures,
             cross_connects,
             bridging,
+            bonds,
+            link_control,
             nat44,
             policy_routes,
         } = handles;
@@ -266,7 +272,7 @@ impl Router {
             snooping: Snooping::default(),
             vxlan: Vxlan::new(engine_config.workers.len()),
             tunnels: Tunnels::default(),
-            bonds: Bonds::default(),
+            bonds: Bonds::new(bonds),
             lldp: Lldp::default(),
             mirrors: Mirrors::default(),
             events: Events::default(),
@@ -278,6 +284,7 @@ impl Router {
             features: Features::default(),
             captures,
             cross_connects,
+            link_control,
             capture: capture::Capture::default(),
             control,
             device_context,
@@ -305,8 +312,7 @@ impl Router {
         self.pump_snooping();
         self.pump_vxlan();
         self.pump_tunnels();
-        self.pump_bonds();
-        self.pump_lldp();
+        self.collect_link_control(now);
         self.pump_mirrors();
     }
 
