@@ -15,8 +15,11 @@ const MAPPINGS: u64 = 500;
 
 /// The names that a value of this kind can take and that begin with `partial`, in order and each once.
 pub fn names(link: &Link, kind: Kind, partial: &str) -> Vec<String> {
+    // Of several names with commas between, the last one is being typed.
+    let several = matches!(kind, Kind::InterfacesOr(_));
+    let typed = partial.rfind(',').filter(|_| several).map_or("", |comma| &partial[..=comma]);
     let mut names: Vec<String> = kind.words().iter().map(|word| (*word).to_owned()).collect();
-    names.extend(ask(link, kind).unwrap_or_default());
+    names.extend(ask(link, kind).unwrap_or_default().into_iter().map(|name| format!("{typed}{name}")));
     names.retain(|name| name.starts_with(partial));
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
@@ -25,7 +28,7 @@ pub fn names(link: &Link, kind: Kind, partial: &str) -> Vec<String> {
 
 fn ask(link: &Link, kind: Kind) -> Option<Vec<String>> {
     match kind {
-        Kind::Interface | Kind::InterfaceOr(_) => link.names(|mut client| async move {
+        Kind::Interface | Kind::InterfaceOr(_) | Kind::InterfacesOr(_) => link.names(|mut client| async move {
             let reply = client.show.list_interfaces(ListInterfacesRequest { name: None }).await?.into_inner();
             Ok(reply.interfaces.into_iter().map(|interface| interface.name).collect())
         }),
@@ -33,7 +36,7 @@ fn ask(link: &Link, kind: Kind) -> Option<Vec<String>> {
             let reply = client.show.list_vrfs(ListVrfsRequest {}).await?.into_inner();
             Ok(reply.vrfs.into_iter().map(|vrf| vrf.name).collect())
         }),
-        Kind::Bridge => link.names(|mut client| async move {
+        Kind::Bridge | Kind::BridgeOr(_) => link.names(|mut client| async move {
             let reply = client.show.list_bridges(ListBridgesRequest { name: None }).await?.into_inner();
             Ok(reply.bridges.into_iter().map(|bridge| bridge.bridge).collect())
         }),

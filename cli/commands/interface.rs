@@ -28,6 +28,7 @@ pub const COMMANDS: &[Command] = &[
             Arg::Option(keyword("address", "ADDRESS", Kind::InterfaceAddresses, "addresses with their prefix lengths")),
             Arg::Options(&keys::OF_DRIVERS),
             Arg::Options(&keys::OF_ALL),
+            Arg::Options(&keys::OF_PORTS),
             Arg::Option(keys::STATE),
         ],
         help: "add an interface",
@@ -36,7 +37,12 @@ pub const COMMANDS: &[Command] = &[
                interface add wan.100 driver vlan address 10.100.0.1/24\n  \
                interface add c1 driver memif socket /run/millrace/memif.sock id 1 address 10.1.0.1/24\n  \
                interface add vm1 driver vhost-user socket /run/millrace/vm1.sock cross-connect p0\n  \
-               interface add p0 driver dpdk device 0000:8a:00.0 queues 2",
+               interface add p0 driver dpdk device 0000:8a:00.0 queues 2\n  \
+               interface add c2 driver tap device mr-c2 bridge br0 vlan 10\n  \
+               interface add wan.200.10 driver vlan bridge br0\n  \
+               interface add vx0 driver vxlan vni 100 local 192.0.2.1 remotes 192.0.2.2,192.0.2.3 bridge br0\n  \
+               interface add gre0 driver gre local 192.0.2.1 remote 192.0.2.2 address 10.9.0.1/30\n  \
+               interface add bond0 driver bond members p1,p2 mode lacp bridge br0",
         run: add,
     },
     Command {
@@ -56,7 +62,12 @@ pub const COMMANDS: &[Command] = &[
                interface set lan router-advertisements '{interval: 30s, dns: [\"2001:db8::53\"]}'\n  \
                interface set vm1 cross-connect off\n\n\
                With another value for a key of its driver an interface is made anew.\n\n  \
-               interface set c1 role client queues 2",
+               interface set c1 role client queues 2\n\n\
+               Settings of tunnels and bonds change in place, and so do those of a port of a bridge.\n\n  \
+               interface set c1 bridge br0 vlan 10 isolated true\n  \
+               interface set p0 trunk '{vlans: 10,20-30, native: 1}'\n  \
+               interface set c1 bridge off\n  \
+               interface set vx0 remotes 192.0.2.2,192.0.2.4",
         run: set,
     },
 ];
@@ -72,7 +83,7 @@ fn show(session: &mut Session, args: &Args) -> Result<(), Error> {
 }
 
 fn add(session: &mut Session, args: &Args) -> Result<(), Error> {
-    let keys = keys::OF_DRIVERS.iter().chain(&keys::OF_ALL).chain([&keys::STATE]);
+    let keys = keys::OF_DRIVERS.iter().chain(&keys::OF_ALL).chain(&keys::OF_PORTS).chain([&keys::STATE]);
     let mut settings = settings(args, keys)?;
     if let Some(addresses) = args.get("address") {
         let addresses: Vec<String> = addresses.split(',').map(quoted).collect();
@@ -99,7 +110,7 @@ fn set(session: &mut Session, args: &Args) -> Result<(), Error> {
 }
 
 /// The keywords that were given, as they would stand in the configuration file.
-fn settings<'k>(args: &Args, keys: impl Iterator<Item = &'k Keyword>) -> Result<Vec<Setting>, Error> {
+pub(super) fn settings<'k>(args: &Args, keys: impl Iterator<Item = &'k Keyword>) -> Result<Vec<Setting>, Error> {
     let given = keys.filter_map(|keyword| Some((keyword.word, args.get(keyword.word)?)));
     given
         .map(|(key, text)| {
@@ -107,6 +118,8 @@ fn settings<'k>(args: &Args, keys: impl Iterator<Item = &'k Keyword>) -> Result<
                 Form::Yaml => text.to_owned(),
                 Form::Path if !text.starts_with('@') => quoted(&absolute(text)?),
                 Form::Path | Form::Text => quoted(text),
+                Form::List if text == "all" || text.starts_with('[') => text.to_owned(),
+                Form::List => format!("[{}]", text.split(',').map(quoted).collect::<Vec<_>>().join(", ")),
             };
             Ok(Setting { key: key.to_owned(), value })
         })

@@ -1,5 +1,6 @@
 //! All commands: a file for each feature, listed here once.
 mod address;
+mod bridge;
 mod buffers;
 mod capture;
 mod clear;
@@ -10,7 +11,9 @@ mod features;
 mod graph;
 mod graph_svg;
 mod interface;
+mod lldp_set;
 mod mac_table;
+mod mirror_edit;
 mod nat44;
 mod neighbor;
 mod ping;
@@ -69,7 +72,10 @@ pub static GRAMMAR: Grammar = Grammar::new(
         neighbor::COMMANDS,
         vrf::COMMANDS,
         show_bridges::COMMANDS,
+        bridge::COMMANDS,
         mac_table::COMMANDS,
+        mirror_edit::COMMANDS,
+        lldp_set::COMMANDS,
         vxlan::COMMANDS,
         nat44::COMMANDS,
         nat44::EDITS,
@@ -96,6 +102,9 @@ pub static GRAMMAR: Grammar = Grammar::new(
         ("route", "add, replace and remove routes"),
         ("policy-route", "choose in which VRF packets are looked up"),
         ("neighbor", "add and remove static neighbours"),
+        ("bridge", "add, remove and set bridges"),
+        ("mirror", "add and remove mirrors: copies of frames"),
+        ("lldp", "what neighbours at layer 2 are told"),
         ("watch", "what happens, as it happens"),
         ("show nat44", "translation of addresses"),
         ("nat44", "translate addresses between inside and outside"),

@@ -10,10 +10,14 @@ pub enum Kind {
     Interface,
     /// The name of an interface that is there, or one of the words.
     InterfaceOr(&'static [&'static str]),
+    /// Names of interfaces that are there, with commas between, or one of the words.
+    InterfacesOr(&'static [&'static str]),
     /// The name of a VRF that is there.
     Vrf,
     /// The name of a bridge that is there.
     Bridge,
+    /// The name of a bridge that is there, or one of the words.
+    BridgeOr(&'static [&'static str]),
     /// The name of a node of the graph.
     Node,
     /// One of the words; others are let through, because the daemon may know more of them.
@@ -96,7 +100,8 @@ impl Kind {
     /// The words that can always be offered for it.
     pub fn words(self) -> &'static [&'static str] {
         match self {
-            Kind::Choice(words) | Kind::Suggest(words) | Kind::InterfaceOr(words) => words,
+            Kind::Choice(words) | Kind::Suggest(words) => words,
+            Kind::InterfaceOr(words) | Kind::InterfacesOr(words) | Kind::BridgeOr(words) => words,
             _ => &[],
         }
     }

@@ -23,7 +23,7 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
         Asked::InterfaceAdd(add) => Edit::InterfaceAdd {
             name: word("interface", &add.name)?,
             driver: add.driver,
-            settings: add.settings.iter().map(|Setting { key, value }| (key.clone(), unquoted(value))).collect(),
+            settings: pairs(&add.settings),
         },
         Asked::InterfaceRemove(remove) => Edit::InterfaceRemove { name: word("interface", &remove.name)? },
         Asked::InterfaceSet(set) => {
@@ -64,8 +64,24 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
         Asked::PolicyRouteRemove(remove) => {
             Edit::PolicyRouteRemove(packets(remove.source.as_deref(), remove.interface.as_deref())?)
         }
+        Asked::BridgeAdd(add) => Edit::BridgeAdd { name: word("bridge", &add.name)?, settings: pairs(&add.settings) },
+        Asked::BridgeSet(set) => Edit::BridgeSet { name: word("bridge", &set.name)?, settings: named(&set.settings)? },
+        Asked::BridgeRemove(remove) => Edit::BridgeRemove { name: word("bridge", &remove.name)? },
+        Asked::MirrorAdd(add) => Edit::MirrorAdd { name: word("mirror", &add.name)?, settings: pairs(&add.settings) },
+        Asked::MirrorRemove(remove) => Edit::MirrorRemove { name: word("mirror", &remove.name)? },
+        Asked::LldpSet(set) => Edit::LldpSet(named(&set.settings)?),
         Asked::Nat44(asked) => return Ok(nat44::read(asked)?.into_iter().map(Edit::Nat44).collect()),
     }])
+}
+
+/// Keys and values as the configuration takes them.
+fn pairs(settings: &[Setting]) -> Vec<(String, String)> {
+    settings.iter().map(|Setting { key, value }| (key.clone(), unquoted(value))).collect()
+}
+
+/// The same, of which there must be one.
+fn named(settings: &[Setting]) -> Result<Vec<(String, String)>, Status> {
+    if settings.is_empty() { Err(Status::invalid_argument("no setting is named")) } else { Ok(pairs(settings)) }
 }
 
 /// The packets that a policy route is about.
@@ -179,23 +195,23 @@ fn unquoted(value: &str) -> String {
     plain
 }
 
-/// What is to be set, each by itself; but the keys of the driver all at once, so that the interface is made anew once.
+/// What is to be set, each by itself; but the keys of the driver and of the port all at once, so that it is made anew once.
 fn settings(asked: &[Setting]) -> Result<Vec<InterfaceSetting>, Status> {
-    let (mut all, mut driver) = (Vec::new(), Vec::new());
+    let (mut all, mut keys) = (Vec::new(), Vec::new());
     for Setting { key, value } in asked {
         let value = unquoted(value);
         match setting(key, &value)? {
             Some(setting) => all.push(setting),
-            None => driver.push((key.clone(), value)),
+            None => keys.push((key.clone(), value)),
         }
     }
-    if !driver.is_empty() {
-        all.push(InterfaceSetting::Keys(driver));
+    if !keys.is_empty() {
+        all.push(InterfaceSetting::Keys(keys));
     }
     Ok(all)
 }
 
-/// A setting of any interface; none: a key of its driver, or of none.
+/// A setting of any interface; none: a key of its driver, of a port, or of none.
 fn setting(key: &str, value: &str) -> Result<Option<InterfaceSetting>, Status> {
     Ok(Some(match key {
         "state" => InterfaceSetting::State(word("state", value)?),
