@@ -7,7 +7,7 @@ use millrace_engine::epoch::{Guard, Slots};
 use millrace_tables::adjacency::Adjacencies;
 use millrace_tables::load_balance::LoadBalance;
 use millrace_tables::lpm;
-use millrace_wire::MacAddr;
+use millrace_wire::{MacAddr, Tags};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -32,16 +32,18 @@ pub struct Interface {
     pub point_to_point: bool,
     /// Its IPv4 addresses with the length of their subnet's prefix, the primary first.
     pub addresses: Vec<(Ipv4Addr, u8)>,
-    /// Its 802.1Q sub-interfaces, as (VLAN, index), sorted.
-    pub sub_interfaces: Vec<(u16, u32)>,
+    /// Its sub-interfaces, as (tags, index), sorted.
+    pub sub_interfaces: Vec<(Tags, u32)>,
     /// Its IPv6 addresses with the length of their subnet's prefix, its link-local address first. Without one, IPv6 is off.
     pub addresses6: Vec<(Ipv6Addr, u8)>,
     /// Addresses that it has only if nobody else does, which is being found out (RFC 4862 section 5.4).
     pub tentative: Vec<Ipv6Addr>,
     /// IPv6 multicast groups that it listens to, sorted.
     pub groups6: Vec<Ipv6Addr>,
-    /// What precedes an EtherType on it: the VLAN of a sub-interface.
-    pub vlan: Option<u16>,
+    /// What precedes an EtherType on it: the tags of a sub-interface.
+    pub tags: Option<Tags>,
+    /// Whether its frames are switched as they are, in a bridge, rather than routed; a sub-interface's.
+    pub switched: bool,
     /// Addresses that are none of its own but answered for in ARP, as those behind which NAT hides others; sorted.
     pub proxied: Arc<[Ipv4Addr]>,
     /// Which packets it takes, by their source.

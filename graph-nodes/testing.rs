@@ -19,7 +19,7 @@ use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::fib::Target;
 use millrace_tables::load_balance::LoadBalance;
 use millrace_tables::lpm::{Lpm, Writer};
-use millrace_wire::MacAddr;
+use millrace_wire::{MacAddr, Tags};
 use std::net::Ipv4Addr;
 
 pub type Ip = [u8; 4];
@@ -79,12 +79,13 @@ fn interfaces() -> [(u32, Interface); 3] {
         mac: LAN_MAC,
         mtu: 1500,
         addresses: vec![address(LAN_IP, 24), address([10, 9, 0, 1], 16)],
-        sub_interfaces: vec![(100, LAN_100), (200, 9)],
+        sub_interfaces: vec![(Tags::single(100), LAN_100), (Tags::single(200), 9)],
         ..Interface::default()
     };
     let wan = Interface { mac: WAN_MAC, mtu: 1500, addresses: vec![address(WAN_IP, 24)], ..Interface::default() };
     let addresses = vec![address([10, 100, 0, 1], 24)];
-    let tagged = Interface { mac: LAN_MAC, mtu: 1500, table: 7, addresses, vlan: Some(100), ..Interface::default() };
+    let tags = Some(Tags::single(100));
+    let tagged = Interface { mac: LAN_MAC, mtu: 1500, table: 7, addresses, tags, ..Interface::default() };
     [(LAN, lan), (WAN, wan), (LAN_100, tagged)]
 }
 

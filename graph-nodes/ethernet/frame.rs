@@ -7,7 +7,12 @@ use millrace_wire::{EtherType, Ethernet, IntoBytes, MacAddr, Vlan};
 
 /// The source of the frame that the packet came in, whose header lies before the network header, which is the current one.
 pub fn source(packet: &mut Packet<'_>) -> Option<MacAddr> {
-    let back = Ethernet::LEN + if packet.meta.marks & marks::TAGGED != 0 { Vlan::LEN } else { 0 };
+    let tags = match packet.meta.marks & (marks::TAGGED | marks::TAGGED_TWICE) {
+        0 => 0,
+        marks::TAGGED => 1,
+        _ => 2,
+    };
+    let back = Ethernet::LEN + tags * Vlan::LEN;
     if !packet.retreat(back) {
         return None;
     }
@@ -16,15 +21,14 @@ pub fn source(packet: &mut Packet<'_>) -> Option<MacAddr> {
     source
 }
 
-/// Puts the header of a frame from `interface` to a station in front, with the tag of a sub-interface. False when there is no room.
+/// Puts the header of a frame from `interface` to a station in front, with the tags of a sub-interface. False when there is no room.
 #[must_use]
 pub fn put_in_front(packet: &mut Packet<'_>, interface: &Interface, to: MacAddr, ether_type: EtherType) -> bool {
-    let mut header = Ethernet::new(to, interface.mac, ether_type);
-    if let Some(vlan) = interface.vlan {
-        header.set_ether_type(EtherType::VLAN);
-        return put(packet, Vlan::new(vlan, ether_type).as_bytes()) && put(packet, header.as_bytes());
-    }
-    put(packet, header.as_bytes())
+    let Some(tags) = interface.tags else {
+        return put(packet, Ethernet::new(to, interface.mac, ether_type).as_bytes());
+    };
+    let header = tags.header(to, interface.mac, ether_type);
+    put(packet, header.get(..Ethernet::LEN + tags.len()).unwrap_or_default())
 }
 
 fn put(packet: &mut Packet<'_>, header: &[u8]) -> bool {

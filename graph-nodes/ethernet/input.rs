@@ -1,18 +1,24 @@
-//! ethernet-input: checks that a frame is for us, takes off its header and 802.1Q tag, and sends it by its EtherType.
+//! ethernet-input: checks that a frame is for us, takes off its header and tags, and sends it by its EtherType.
 //! Reads: rx interface. Writes: rx interface (a sub-interface's), table, marks.
 
 use crate::forwarding::{Forwarding, Interface};
-use crate::{arp, ip4, ip6, marks};
+use crate::{arp, interface, ip4, ip6, link_control, marks};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
-use millrace_wire::{EtherType, Ethernet, MacAddr, Vlan};
+use millrace_wire::{EtherType, Ethernet, MacAddr, Tags, Vlan};
 use std::fmt;
 
 /// Its name.
 pub const NAME: NodeName = NodeName::new("ethernet-input");
 
 edges! {
-    /// By EtherType.
-    pub enum Next { Ip4 => ip4::input::NAME, Ip6 => ip6::input::NAME, Arp => arp::input::NAME }
+    /// By EtherType; or by its tags to a sub-interface that is a bridge's.
+    pub enum Next {
+        Ip4 => ip4::input::NAME,
+        Ip6 => ip6::input::NAME,
+        Arp => arp::input::NAME,
+        LinkControl => link_control::NAME,
+        Switched => interface::input::NAME,
+    }
 }
 
 counters! {
@@ -30,14 +36,17 @@ counters! {
 /// What `show trace` tells.
 pub struct Trace {
     header: Ethernet,
-    vlan: Option<u16>,
+    outer: Option<u16>,
+    inner: Option<u16>,
 }
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {} ", self.header.src, self.header.dst)?;
-        if let Some(vlan) = self.vlan {
-            write!(f, "vlan {vlan} ")?;
+        match (self.outer, self.inner) {
+            (None, _) => {}
+            (Some(outer), None) => write!(f, "vlan {outer} ")?,
+            (Some(outer), Some(inner)) => write!(f, "vlan {outer}.{inner} ")?,
         }
         write!(f, "type {}", self.header.ether_type())
     }
@@ -61,14 +70,19 @@ impl Node for EthernetInput {
         let Some(interface) = interface else { return cx.drop(Count::NoInterface) };
         let Some(header) = packet.header::<Ethernet>() else { return cx.drop(Count::Short) };
         let (for_us, ether_type) = (header.dst == interface.mac, header.ether_type());
-        if !for_us || ether_type == EtherType::VLAN {
+        if !for_us || is_tag(ether_type) {
             return self.uncommon(packet, cx);
         }
-        cx.trace(packet, || Trace { header: *header, vlan: None });
+        cx.trace(packet, || Trace { header: *header, outer: None, inner: None });
         let _ = packet.advance(Ethernet::LEN);
         packet.meta.table = interface.table;
         by_type(ether_type, interface, cx)
     }
+}
+
+#[inline(always)]
+const fn is_tag(ether_type: EtherType) -> bool {
+    matches!(ether_type, EtherType::VLAN | EtherType::SERVICE_VLAN)
 }
 
 impl EthernetInput {
@@ -79,49 +93,70 @@ impl EthernetInput {
         let Some(interface) = self.forwarding.interfaces.get(packet.meta.rx_interface, &cx.guard()) else {
             return cx.drop(Count::NoInterface);
         };
+        if is_tag(header.ether_type()) {
+            return self.tagged(packet, header, interface, cx);
+        }
+        cx.trace(packet, || Trace { header, outer: None, inner: None });
+        let for_control = matches!(header.ether_type(), EtherType::LLDP | EtherType::SLOW_PROTOCOLS);
+        if for_control && header.dst.is_multicast() {
+            return Next::LinkControl;
+        }
         let _ = packet.advance(Ethernet::LEN);
         packet.meta.table = interface.table;
-        if header.ether_type() == EtherType::VLAN {
-            return self.tagged(packet, header, cx);
-        }
-        cx.trace(packet, || Trace { header, vlan: None });
         if header.dst != interface.mac && !accept_group(packet, header.dst) {
             return cx.drop(Count::NotForUs);
         }
         by_type(header.ether_type(), interface, cx)
     }
 
-    fn tagged(&self, packet: &mut Packet<'_>, header: Ethernet, cx: &mut Ctx<'_, Self>) -> Next {
-        let interfaces = &self.forwarding.interfaces;
-        let Some(&tag) = packet.header::<Vlan>() else { return cx.drop(Count::Short) };
-        let whole_frame = (packet.total_len() + Ethernet::LEN) as u64;
-        let _ = packet.advance(Vlan::LEN);
-        packet.meta.marks |= marks::TAGGED;
-        cx.trace(packet, || Trace { header, vlan: Some(tag.id()) });
-        let Some(parent) = interfaces.get(packet.meta.rx_interface, &cx.guard()) else {
-            return cx.drop(Count::NoInterface);
+    fn tagged(&self, packet: &mut Packet<'_>, header: Ethernet, parent: &Interface, cx: &mut Ctx<'_, Self>) -> Next {
+        let Some((outer, ether_type)) = tag(packet, Ethernet::LEN) else { return cx.drop(Count::Short) };
+        let inner = if ether_type == EtherType::VLAN { tag(packet, Ethernet::LEN + Vlan::LEN) } else { None };
+        cx.trace(packet, || Trace { header, outer: Some(outer), inner: inner.map(|(vlan, _)| vlan) });
+        let find = |inner: Option<u16>| {
+            let tags = Tags { tag_type: header.ether_type(), outer, inner };
+            let found = parent.sub_interfaces.binary_search_by_key(&tags, |(tags, _)| *tags).ok()?;
+            parent.sub_interfaces.get(found).map(|(_, index)| *index)
         };
-        // VLAN 0 carries a priority only: the frame is the parent's own (802.1Q section 6.9).
-        let index = match tag.id() {
-            0 => packet.meta.rx_interface,
-            vlan => match parent.sub_interfaces.binary_search_by_key(&vlan, |s| s.0) {
-                Ok(at) => parent.sub_interfaces[at].1,
-                Err(_) => return cx.drop(Count::UnknownVlan),
+        // VLAN 0 carries a priority only: the frame is as one without the tag (802.1Q clause 6.9).
+        let (index, ether_type, tags) = match (outer, inner) {
+            (0, _) => (Some(packet.meta.rx_interface), ether_type, 1),
+            (_, None) => (find(None), ether_type, 1),
+            (_, Some((0, behind))) => (find(None), behind, 2),
+            (_, Some((vlan, behind))) => match find(Some(vlan)) {
+                Some(index) => (Some(index), behind, 2),
+                None => (find(None), ether_type, 1),
             },
         };
-        let Some(interface) = interfaces.get(index, &cx.guard()) else { return cx.drop(Count::NoInterface) };
-        if index != packet.meta.rx_interface {
+        let Some(index) = index else { return cx.drop(Count::UnknownVlan) };
+        let Some(interface) = self.forwarding.interfaces.get(index, &cx.guard()) else {
+            return cx.drop(Count::NoInterface);
+        };
+        let is_sub = index != packet.meta.rx_interface;
+        packet.meta.rx_interface = index;
+        // A bridge has its own way with tags, and with whom a frame is for.
+        if interface.switched && is_sub {
+            return Next::Switched;
+        }
+        if is_sub {
             let counters = cx.interface(index);
             counters.rx_packets.add(1);
-            counters.rx_bytes.add(whole_frame);
+            counters.rx_bytes.add(packet.total_len() as u64);
         }
-        packet.meta.rx_interface = index;
+        let _ = packet.advance(Ethernet::LEN + tags * Vlan::LEN);
+        packet.meta.marks |= if tags == 1 { marks::TAGGED } else { marks::TAGGED | marks::TAGGED_TWICE };
         packet.meta.table = interface.table;
         if header.dst != interface.mac && !accept_group(packet, header.dst) {
             return cx.drop(Count::NotForUs);
         }
-        by_type(tag.ether_type(), interface, cx)
+        by_type(ether_type, interface, cx)
     }
+}
+
+/// The tag at an offset: its VLAN, and the EtherType behind it.
+fn tag(packet: &Packet<'_>, at: usize) -> Option<(u16, EtherType)> {
+    let [a, b, c, d] = *packet.data().get(at..)?.first_chunk()?;
+    Some((u16::from_be_bytes([a, b]) & 0xfff, EtherType(u16::from_be_bytes([c, d]))))
 }
 
 #[inline(always)]
@@ -191,7 +226,7 @@ mod tests {
                 "drop",
                 LAN,
                 0,
-                tagged,
+                0,
                 &[("no sub-interface for the VLAN", 1)],
             ),
             (
@@ -200,7 +235,7 @@ mod tests {
                 "drop",
                 LAN,
                 0,
-                tagged,
+                0,
                 &[("interface is being removed", 1)],
             ),
             (
@@ -241,10 +276,86 @@ mod tests {
         assert_eq!(fate(&outcome), ("drop", &[("interface is being removed", 1)][..]));
     }
 
+    /// Two tags, and which of them a sub-interface of the wan has.
+    #[test]
+    fn two_tags() {
+        let mut world = World::new();
+        let (q, ad) = (EtherType::VLAN, EtherType::SERVICE_VLAN);
+        let (outer, both, both_q, bridged) = (20, 21, 22, 23);
+        let subs = [
+            (Tags { tag_type: q, outer: 200, inner: Some(7) }, both_q),
+            (Tags { tag_type: ad, outer: 200, inner: None }, outer),
+            (Tags { tag_type: ad, outer: 200, inner: Some(7) }, both),
+            (Tags { tag_type: ad, outer: 300, inner: None }, bridged),
+        ];
+        assert!(subs.is_sorted());
+        for (tags, index) in subs {
+            let switched = index == bridged;
+            let sub =
+                Interface { mac: WAN_MAC, mtu: 1500, table: index, tags: Some(tags), switched, ..Interface::default() };
+            world.interface(index, sub);
+        }
+        let wan = Interface { mac: WAN_MAC, mtu: 1500, sub_interfaces: subs.to_vec(), ..Interface::default() };
+        world.interface(WAN, wan);
+        let mut bench = Bench::new(EthernetInput { forwarding: world.forwarding.clone() });
+        let (once, twice) = (marks::TAGGED, marks::TAGGED | marks::TAGGED_TWICE);
+        let unknown: &[_] = &[("no sub-interface for the VLAN", 1)];
+        let no_type: &[_] = &[("unknown EtherType", 1)];
+        for (name, tags, next, interface, marked, left, counts) in [
+            ("both", &[(ad, 200), (q, 7)][..], "ip4-input", both, twice, 22, &[][..]),
+            ("of the other kind", &[(q, 200), (q, 7)], "ip4-input", both_q, twice, 22, &[]),
+            ("priorities", &[(ad, 0xe0c8), (q, 0x2007)], "ip4-input", both, twice, 22, &[]),
+            ("the outer one only", &[(ad, 200)], "ip4-input", outer, once, 18, &[]),
+            ("a priority behind it (802.1Q 6.9)", &[(ad, 200), (q, 0xe000)], "ip4-input", outer, twice, 22, &[]),
+            ("another behind it", &[(ad, 200), (q, 8)], "drop", outer, once, 18, no_type),
+            ("no such outer one", &[(ad, 201), (q, 7)], "drop", WAN, 0, 0, unknown),
+            ("one of the other kind", &[(q, 200)], "drop", WAN, 0, 0, unknown),
+            ("a bridge's", &[(ad, 300)], "interface-input", bridged, 0, 0, &[]),
+            ("a bridge's, with one of its own", &[(ad, 300), (q, 7)], "interface-input", bridged, 0, 0, &[]),
+        ] {
+            let tags: Vec<u8> = tags
+                .iter()
+                .flat_map(|(kind, control)| [kind.0.to_be_bytes(), u16::to_be_bytes(*control)].concat())
+                .collect();
+            let bytes = frame(WAN_MAC.0, &[&tags[..], &[8, 0]].concat());
+            let outcome = bench.run(&[&bytes], |meta| meta.rx_interface = WAN);
+            let out = &outcome.packets[0];
+            assert_eq!(fate(&outcome), (next, counts), "{name}");
+            assert_eq!((out.rx_interface, out.marks, &out.data[..]), (interface, marked, &bytes[left..]), "{name}");
+        }
+        let foreign = frame(OTHER, &[0x88, 0xa8, 1, 44, 8, 0]);
+        let outcome = bench.run(&[&foreign], |meta| meta.rx_interface = WAN);
+        assert_eq!(fate(&outcome), ("interface-input", &[][..]), "a bridge takes frames for anybody");
+        let counted = |interface| bench.interface(interface).rx_packets;
+        assert_eq!((counted(both), counted(both_q), counted(outer), counted(bridged)), (2, 1, 3, 0));
+    }
+
+    #[test]
+    fn what_ends_at_the_other_end_of_the_wire_is_controls() {
+        let mut bench = Bench::new(EthernetInput { forwarding: World::new().forwarding });
+        let group = [1, 0x80, 0xc2, 0, 0, 2];
+        let not_ours: &[_] = &[("destination MAC is not ours", 1)];
+        for (name, bytes, next, counts) in [
+            ("slow protocols", frame(group, &[0x88, 9]), "link-control", &[][..]),
+            ("LLDP", frame(group, &[0x88, 0xcc]), "link-control", &[]),
+            ("LLDP for another", frame(OTHER, &[0x88, 0xcc]), "drop", not_ours),
+            ("LLDP for us alone", frame(LAN_MAC.0, &[0x88, 0xcc]), "drop", &[("unknown EtherType", 1)]),
+        ] {
+            let outcome = bench.one(&bytes);
+            assert_eq!(fate(&outcome), (next, counts), "{name}");
+            if next == "link-control" {
+                assert_eq!(outcome.packets[0].data, bytes, "{name}: the whole frame");
+            }
+        }
+    }
+
     #[test]
     fn trace() {
         let mut bench = Bench::new(EthernetInput { forwarding: World::new().forwarding });
         let (_, text) = bench.traced(&frame(LAN_MAC.0, &[0x81, 0, 0, 100, 8, 0]), |meta| meta.rx_interface = LAN);
         assert_eq!(text, "02:00:00:00:01:0a -> 02:fe:00:00:00:01 vlan 100 type vlan");
+        let two = frame(LAN_MAC.0, &[0x88, 0xa8, 0, 200, 0x81, 0, 0, 7, 8, 0]);
+        let (_, text) = bench.traced(&two, |meta| meta.rx_interface = LAN);
+        assert_eq!(text, "02:00:00:00:01:0a -> 02:fe:00:00:00:01 vlan 200.7 type service-vlan");
     }
 }

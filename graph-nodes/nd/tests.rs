@@ -12,7 +12,7 @@ use crate::testing::*;
 use etherparse::IpNumber;
 use millrace_engine::Waker;
 use millrace_engine::testing::{Bench, Outcome};
-use millrace_wire::MacAddr;
+use millrace_wire::{MacAddr, Tags};
 use std::net::IpAddr;
 
 /// The group of [`LAN_IP6`], which ends in 00:0001.

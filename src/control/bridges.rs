@@ -369,7 +369,9 @@ impl Router {
         let (interface, last) = match *news {
             News::Storm { interface, .. } => (interface, None),
             News::Moved { interface, mac, from, .. } => (interface, Some(Last { mac, from: name(from) })),
-            News::PortFull { interface, mac } | News::BridgeFull { interface, mac, .. } => {
+            News::PortFull { interface, mac }
+            | News::BridgeFull { interface, mac, .. }
+            | News::Spoofed { interface, mac } => {
                 (interface, Some(Last { mac, from: String::new() }))
             }
         };

@@ -266,8 +266,8 @@ impl Router {
         let is_up = self.interfaces.is_up(index);
         let was_up = self.routes.adjacencies().is_up(index);
         let Some(interface) = self.interfaces.get(index) else { return Ok(()) };
-        let (mtu, vlan) = (interface.mtu, interface.parent.as_ref().map(|(_, vlan)| vlan.outer));
-        let link = RouteLink { mac: self.interfaces.mac(index), vlan, mtu, up: is_up };
+        let (mtu, tags) = (interface.mtu, interface.tags());
+        let link = RouteLink { mac: self.interfaces.mac(index), tags, mtu, up: is_up };
         self.publish(index);
         if let Some((parent, _)) = self.interfaces.get(index).and_then(|i| i.parent.as_ref()) {
             self.publish(*parent);

@@ -4,12 +4,12 @@ use super::devices::has_peer;
 use super::ip6::dad::{Dad, State as DadState};
 use super::{Router, mss_clamp, urpf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use millrace_config::{Driver, Mac, Member, MssClamp, Name, RouterAdvertisements, State, Urpf, Vlan};
+use millrace_config::{Driver, Mac, Member, MssClamp, Name, RouterAdvertisements, State, TagType, Urpf, Vlan};
 use millrace_engine::counters::{InterfaceTotals, MAX_INTERFACES};
 use millrace_graph_nodes::forwarding;
 use millrace_io::{Device, Link, QueuePair};
 use millrace_tables::indices::Indices;
-use millrace_wire::{MacAddr, nd};
+use millrace_wire::{EtherType, MacAddr, Tags, nd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -90,6 +90,16 @@ const LOST: &[&str] = &[
 ];
 
 impl Interface {
+    /// The tags of its frames, if it is a sub-interface.
+    pub fn tags(&self) -> Option<Tags> {
+        let (_, Vlan { outer, inner, tag_type, .. }) = self.parent.as_ref()?;
+        let tag_type = match tag_type {
+            TagType::Dot1q => EtherType::VLAN,
+            TagType::Dot1ad => EtherType::SERVICE_VLAN,
+        };
+        Some(Tags { tag_type, outer: *outer, inner: *inner })
+    }
+
     /// Packets that its driver lost on receipt since the device was opened.
     pub fn lost(&self) -> u64 {
         let stats = self.device.as_ref().map(|device| device.stats()).unwrap_or_default();
@@ -273,7 +283,7 @@ impl Interfaces {
         let interface = self.get(index)?;
         // A sub-interface that is off is as good as not there.
         let of = |i: &&Interface| i.parent.as_ref().is_some_and(|(parent, _)| *parent == index) && i.state == State::Up;
-        let subs = self.by_index.values().filter(of).filter_map(|i| Some((i.parent.as_ref()?.1.outer, i.index)));
+        let subs = self.by_index.values().filter(of).filter_map(|i| Some((i.tags()?, i.index)));
         let mut sub_interfaces: Vec<_> = subs.collect();
         sub_interfaces.sort_unstable();
         let usable = |net: &Ipv6Net| self.dad.is_usable((index, net.addr()));
@@ -282,12 +292,14 @@ impl Interfaces {
             mac: self.mac(index),
             mtu: interface.mtu,
             table: interface.vrf.1,
+            point_to_point: !interface.driver.has_ethernet(),
             addresses: interface.addresses4().map(|net| (net.addr(), net.prefix_len())).collect(),
             addresses6: interface.addresses6().filter(usable).map(|net| (net.addr(), net.prefix_len())).collect(),
             tentative: interface.addresses6().filter(tentative).map(|net| net.addr()).collect(),
             groups6: self.groups6(interface).into_iter().collect(),
             sub_interfaces,
-            vlan: interface.parent.as_ref().map(|(_, vlan)| vlan.outer),
+            tags: interface.tags(),
+            switched: interface.bridge.is_some(),
             proxied: Arc::clone(&interface.proxied),
             urpf: urpf::mode(interface.urpf),
             mss_clamp: mss_clamp::limit(interface.mss_clamp),

@@ -36,6 +36,15 @@ impl Tags {
         false
     }
 
+    /// Whether a frame has these tags first.
+    #[must_use]
+    pub fn are_in(&self, frame: &[u8]) -> bool {
+        let word = |at: usize| frame.get(at..at + 2).map(|word| u16::from_be_bytes([word[0], word[1]]));
+        let vlan = |at: usize| word(at).map(|control| control & 0xfff);
+        let outer = word(12) == Some(self.tag_type.0) && vlan(14) == Some(self.outer);
+        outer && self.inner.is_none_or(|inner| word(16) == Some(EtherType::VLAN.0) && vlan(18) == Some(inner))
+    }
+
     /// An Ethernet header with the tags in it, of which the first `14 + len()` bytes count.
     #[must_use]
     pub fn header(&self, dst: MacAddr, src: MacAddr, ether_type: EtherType) -> [u8; Self::LONGEST] {
@@ -66,6 +75,18 @@ mod tests {
         assert_eq!(header(Tags::single(100)), [0x81, 0, 0, 100, 8, 0]);
         let qinq = Tags { tag_type: EtherType::SERVICE_VLAN, outer: 0x234, inner: Some(0x567) };
         assert_eq!(header(qinq), [0x88, 0xa8, 2, 0x34, 0x81, 0, 5, 0x67, 8, 0]);
+        let bytes = qinq.header(MacAddr([1; 6]), MacAddr([2; 6]), EtherType::IPV4);
+        assert!(
+            qinq.are_in(&bytes)
+                && Tags { inner: None, ..qinq }.are_in(&bytes)
+                && Tags { inner: None, ..qinq }.are_in(&bytes[..16])
+        );
+        for other in
+            [Tags { outer: 0x235, ..qinq }, Tags { inner: Some(1), ..qinq }, Tags { tag_type: EtherType::VLAN, ..qinq }]
+        {
+            assert!(!other.are_in(&bytes), "{other:?}");
+        }
+        assert!((0..20).all(|len| !qinq.are_in(&bytes[..len])));
         let plain = Tags { tag_type: EtherType::VLAN, ..qinq };
         assert_eq!(header(plain), [0x81, 0, 2, 0x34, 0x81, 0, 5, 0x67, 8, 0]);
     }

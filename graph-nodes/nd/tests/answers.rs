@@ -68,7 +68,7 @@ fn a_probe_for_our_address() {
 #[test]
 fn on_a_vlan() {
     let mut t = test();
-    let mut tagged = Interface { mac: LAN_MAC, mtu: 1500, vlan: Some(100), ..Interface::default() };
+    let mut tagged = Interface { mac: LAN_MAC, mtu: 1500, tags: Some(Tags::single(100)), ..Interface::default() };
     with_ip6(LAN, &mut tagged);
     t.world.interface(LAN_100, tagged);
     t.bench.skip = 18;

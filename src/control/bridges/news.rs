@@ -28,6 +28,8 @@ pub enum Matter {
     PortFull,
     /// The bridge has.
     BridgeFull,
+    /// Frames say that they come from a station that is fixed to another port.
+    Spoofed,
 }
 
 impl Matter {
@@ -44,6 +46,7 @@ impl Matter {
             News::Moved { interface, .. } => (interface, Matter::Moves),
             News::PortFull { interface, .. } => (interface, Matter::PortFull),
             News::BridgeFull { interface, .. } => (interface, Matter::BridgeFull),
+            News::Spoofed { interface, .. } => (interface, Matter::Spoofed),
         }
     }
 
@@ -56,6 +59,7 @@ impl Matter {
             Matter::Moves => happened.moved,
             Matter::PortFull => happened.port_full,
             Matter::BridgeFull => happened.bridge_full,
+            Matter::Spoofed => happened.spoofed,
         }
     }
 
@@ -83,6 +87,9 @@ impl Matter {
                     "mac-limit of the bridge reached: stations are not learnt, of {port} ({count} frames so far, last of {who})"
                 )
             }
+            Matter::Spoofed => {
+                format!("{port}: frames from {who}, which is fixed to another port, are dropped ({count} so far)")
+            }
         }
     }
 
@@ -96,6 +103,7 @@ impl Matter {
             Matter::BridgeFull => {
                 format!("{port}: all stations are learnt again; {count} frames had one that was not")
             }
+            Matter::Spoofed => format!("{port}: no more frames from stations of other ports; {count} were dropped"),
         }
     }
 }

@@ -9,7 +9,7 @@ use millrace_engine::epoch::domain;
 use millrace_graph_nodes::forwarding::{Forwarding, MAX_ADJACENCIES};
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::indices::Indices;
-use millrace_wire::{EtherType, Ethernet, IntoBytes, MacAddr, Vlan};
+use millrace_wire::{EtherType, Ethernet, IntoBytes, MacAddr, Tags};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -31,8 +31,8 @@ const FIRST_FREE: u32 = 6;
 pub struct Link {
     /// The source address of its frames.
     pub mac: MacAddr,
-    /// The VLAN of a sub-interface.
-    pub vlan: Option<u16>,
+    /// The tags of a sub-interface's frames.
+    pub tags: Option<Tags>,
     /// The longest IP packet, in bytes.
     pub mtu: u16,
     /// Whether routes may lead through it.
@@ -334,13 +334,11 @@ fn of(interface: u32) -> RangeInclusive<(u32, IpAddr)> {
     (interface, IpAddr::V4(Ipv4Addr::UNSPECIFIED))..=(interface, IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)))
 }
 
-/// The Ethernet header of frames on a link, with the tag of a sub-interface.
+/// The Ethernet header of frames on a link, with the tags of a sub-interface.
 pub fn header(link: Link, to: MacAddr, what: EtherType) -> Vec<u8> {
-    match link.vlan {
+    match link.tags {
         None => Ethernet::new(to, link.mac, what).as_bytes().to_vec(),
-        Some(vlan) => {
-            [Ethernet::new(to, link.mac, EtherType::VLAN).as_bytes(), Vlan::new(vlan, what).as_bytes()].concat()
-        }
+        Some(tags) => tags.header(to, link.mac, what).into_iter().take(Ethernet::LEN + tags.len()).collect(),
     }
 }
 

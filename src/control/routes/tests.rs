@@ -1,6 +1,7 @@
 //! Tests of routes, most of them for both families: IPv6 addresses are made of IPv4 ones by putting zeros behind.
 
 use super::*;
+use millrace_wire::Tags;
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::fib::Target;
 use std::cell::Cell;
@@ -55,7 +56,7 @@ fn made_of(next_hop: u128) -> String {
 }
 
 fn link(up: bool) -> Link {
-    Link { mac: MacAddr([2, 0, 0, 0, 0, 1]), vlan: None, mtu: 1500, up }
+    Link { mac: MacAddr([2, 0, 0, 0, 0, 1]), tags: None, mtu: 1500, up }
 }
 
 fn via(gateways: &[&str]) -> Path {
@@ -335,7 +336,7 @@ fn headers_follow_the_interface() {
     both(|| {
         let mut routes = routes();
         routes.neighbor_known(0, LAN, ip("192.168.1.9"), MacAddr([2, 0, 0, 0, 0, 9])).unwrap();
-        let changed = Link { mac: MacAddr([2, 0, 0, 0, 0, 0x77]), vlan: Some(100), mtu: 1400, up: true };
+        let changed = Link { mac: MacAddr([2, 0, 0, 0, 0, 0x77]), tags: Some(Tags::single(100)), mtu: 1400, up: true };
         routes.set_link(LAN, changed).unwrap();
         let adjacency = ways(&routes, "192.168.1.9")[0].0;
         let what = if FAMILY.get() == Family::Ip4 { [8, 0] } else { [0x86, 0xdd] };
