@@ -2,7 +2,7 @@
 
 mod strategies;
 
-use millrace_config::{Config, DEFAULT_VRF, Driver, Interface, Name, Op, Setting, parse, plan};
+use millrace_config::{Config, DEFAULT_VRF, Driver, Interface, MirrorTarget, Name, Op, Setting, Tagging, parse, plan};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use strategies::config;
@@ -67,10 +67,66 @@ fn unbearable(config: &Config) -> Result<(), String> {
             return Err(format!("policy-route {rule} names what isn't there"));
         }
     }
+    bearable_at_layer_2(config)?;
     match config.neighbors.keys().find(|key| !config.interfaces.contains_key(&key.interface)) {
         Some(key) => Err(format!("neighbor {key} is on no interface")),
         None => Ok(()),
     }
+}
+
+/// What refers to an interface or a bridge finds it.
+fn bearable_at_layer_2(config: &Config) -> Result<(), String> {
+    let there = |name: &Name| config.interfaces.contains_key(name);
+    for (name, interface) in &config.interfaces {
+        if interface.bridge.as_ref().is_some_and(|port| !config.bridges.contains_key(&port.bridge)) {
+            return Err(format!("{name} is a port of what isn't there"));
+        }
+        let underlay = match &interface.driver {
+            Driver::Bvi if !config.bridges.contains_key(name) => return Err(format!("{name} has no bridge")),
+            Driver::Vxlan(vxlan) => Some(&vxlan.underlay_vrf),
+            Driver::Gre(gre) => Some(&gre.ends.underlay_vrf),
+            Driver::Ipip(ipip) => Some(&ipip.ends.underlay_vrf),
+            _ => None,
+        };
+        if underlay.is_some_and(|vrf| !config.has_vrf(vrf)) {
+            return Err(format!("the underlay VRF of {name} isn't there"));
+        }
+        let Driver::Bond(bond) = &interface.driver else { continue };
+        for member in bond.members.iter().chain(&bond.primary) {
+            let Some(other) = config.interfaces.get(member) else {
+                return Err(format!("{member} of {name} isn't there"));
+            };
+            if other.bridge.is_some() || !other.addresses.is_empty() || other.cross_connect.is_some() {
+                return Err(format!("{member} of {name} has another use"));
+            }
+            if other.mtu < interface.mtu {
+                return Err(format!("{name} has a larger MTU than {member}"));
+            }
+        }
+    }
+    for (name, bridge) in &config.bridges {
+        for (key, station) in &bridge.static_macs {
+            let port = config.interfaces.get(&station.interface).and_then(|interface| interface.bridge.as_ref());
+            if port.is_none_or(|port| port.bridge != *name) {
+                return Err(format!("{key} of {name} is behind {}, which is no port", station.interface));
+            }
+        }
+    }
+    for (name, mirror) in &config.mirrors {
+        let to = match &mirror.to {
+            MirrorTarget::Interface(to) => Some(to),
+            MirrorTarget::File(_) => None,
+        };
+        if !mirror.from.iter().chain(to).all(there) {
+            return Err(format!("mirror {name} names what isn't there"));
+        }
+        let port = |to: &Name| config.interfaces[to].bridge.is_some() || !config.interfaces[to].addresses.is_empty();
+        if to.is_some_and(port) {
+            return Err(format!("what mirror {name} copies to has another use"));
+        }
+    }
+    let listed = config.lldp.interfaces.iter().flatten();
+    listed.into_iter().try_for_each(|name| if there(name) { Ok(()) } else { Err(format!("LLDP on {name}")) })
 }
 
 /// Whether a step finds what its description promises to whoever applies it.
@@ -94,6 +150,14 @@ fn fits(op: &Op, config: &Config) -> bool {
         }
         Op::InterfaceSet { name, setting: Setting::CrossConnect(change) } => {
             config.interfaces[name].cross_connect == change.from && change.from != change.to
+        }
+        Op::InterfaceSet { name, setting: Setting::Bridge(change) } => {
+            config.interfaces[name].bridge == change.from && change.from != change.to
+        }
+        Op::InterfaceSet { name, setting: Setting::Driver(change) } => {
+            let same_kind = std::mem::discriminant(&change.from) == std::mem::discriminant(&change.to);
+            let in_place = same_kind && change.from.is_virtual() && change.from != change.to;
+            config.interfaces[name].driver == change.from && in_place
         }
         Op::InterfaceSet { name, .. } => config.interfaces.contains_key(name),
         Op::AddressAdd(a) => config
@@ -193,6 +257,8 @@ fn the_configurations_are_worth_testing() {
     let (mut ipv6, mut leaks, mut told) = (0, 0, 0);
     let (mut filtered, mut clamped, mut ruled, mut spared) = (0, 0, 0, 0);
     let (mut shared, mut environments, mut connected) = (0, 0, 0);
+    let (mut ports, mut stations, mut bonds, mut mirrors, mut bvis, mut trunks, mut double) = (0, 0, 0, 0, 0, 0, 0);
+    let (mut joined, mut rebuilt, mut mirrored, mut told_neighbors, mut bridged) = (0, 0, 0, 0, 0);
     for _ in 0..500 {
         let (a, b) = (made(), made());
         subs += a.interfaces.values().filter(|i| matches!(i.driver, Driver::Vlan(_))).count();
@@ -206,6 +272,15 @@ fn the_configurations_are_worth_testing() {
         vrfs += a.interfaces.values().filter(|i| i.vrf != DEFAULT_VRF).count();
         mappings += a.nat44.mappings.len();
         followed += a.nat44.mappings.keys().filter(|key| key.external.address.interface().is_some()).count();
+        ports += a.interfaces.values().filter(|i| i.bridge.is_some()).count();
+        let tagging = a.interfaces.values().filter_map(|i| i.bridge.as_ref()).map(|port| &port.tagging);
+        trunks += tagging.filter(|tagging| matches!(tagging, Tagging::Access(_) | Tagging::Trunk(_))).count();
+        bvis += a.interfaces.values().filter(|i| i.driver == Driver::Bvi).count();
+        bonds += a.interfaces.values().filter(|i| matches!(i.driver, Driver::Bond(_))).count();
+        double +=
+            a.interfaces.values().filter(|i| matches!(&i.driver, Driver::Vlan(vlan) if vlan.inner.is_some())).count();
+        stations += a.bridges.values().map(|bridge| bridge.static_macs.len()).sum::<usize>();
+        mirrors += a.mirrors.len();
         let ops = plan(&a, &b).ops;
         let sets = ops.iter().filter(|op| matches!(op, Op::Nat44Set(_))).count();
         let ruling = ops.iter().filter(|op| matches!(op, Op::PolicyRoutesSet(_))).count();
@@ -221,6 +296,11 @@ fn the_configurations_are_worth_testing() {
                 Op::InterfaceSet { setting: Setting::MssClamp(_), .. } => clamped += 1,
                 Op::InterfaceSet { setting: Setting::RouterAdvertisements(_), .. } => told += 1,
                 Op::InterfaceSet { setting: Setting::CrossConnect(_), .. } => connected += 1,
+                Op::InterfaceSet { setting: Setting::Bridge(_), .. } => joined += 1,
+                Op::InterfaceSet { setting: Setting::Driver(_), .. } => rebuilt += 1,
+                Op::BridgeSet { .. } => bridged += 1,
+                Op::MirrorsSet(_) => mirrored += 1,
+                Op::LldpSet(_) => told_neighbors += 1,
                 Op::DpdkSet(_) => environments += 1,
                 Op::InterfaceCreate { name, .. } if a.interfaces.contains_key(&name) => recreated += 1,
                 _ => {}
@@ -245,6 +325,18 @@ fn the_configurations_are_worth_testing() {
         ("changed environments of DPDK", environments),
         ("changed cross-connects", connected),
         ("policy routes changed twice", spared),
+        ("ports of bridges", ports),
+        ("ports with VLANs", trunks),
+        ("static stations", stations),
+        ("bonds", bonds),
+        ("mirrors", mirrors),
+        ("interfaces of bridges", bvis),
+        ("sub-interfaces with two tags", double),
+        ("interfaces that became ports, or none", joined),
+        ("drivers changed in place", rebuilt),
+        ("changed bridges", bridged),
+        ("changed mirrors", mirrored),
+        ("changed settings of LLDP", told_neighbors),
         ("static mappings", mappings),
         ("static mappings by an interface", followed),
         ("changed translations", translations),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what is unwrapped is written right here")]
 
 mod devices;
+mod layer2;
 mod nat44;
 
 use millrace_config::generator::{Flow, FlowProtocol, FrameSize, Frames, IpRange, Order, PortRange, Stream};
@@ -25,10 +26,12 @@ enum Piece {
     Dpdk(Eal),
     PolicyRoute(PolicyRoute, usize),
     Nat44(nat44::Part),
+    Layer2(layer2::Part),
 }
 
-const INTERFACES: &[&str] = &["a", "b", "c", "d"];
-const ALL_INTERFACES: &[&str] = &["a", "b", "c", "d", "a.1", "a.2", "b.1"];
+const INTERFACES: &[&str] = &["a", "b", "c", "d", "g", "h"];
+const ALL_INTERFACES: &[&str] =
+    &["a", "b", "c", "d", "a", "b", "c", "e", "f", "i", "br0", "a.1", "a.2", "b.1", "br0.1"];
 const VRFS: &[&str] = &["default", "default", "red", "blue"];
 const ADDRESSES: &[&str] = &[
     "10.0.0.1/24",
@@ -162,16 +165,31 @@ fn interface() -> impl Strategy<Value = Piece> {
             Box::new(Interface { mtu, mac, state, vrf, router_advertisements, ..Interface::new(driver) }),
         )
     });
-    let sub =
-        (name(&["a", "b"]), 1..3u16, common()).prop_map(|(parent, id, (mtu, state, vrf, router_advertisements))| {
-            let name = Name::new(&format!("{parent}.{id}")).unwrap();
-            let driver = Driver::Vlan(Vlan { parent, outer: id, inner: None, tag_type: Vlan::tag_type_for(None) });
+    let tags = (1..3u16, option::weighted(0.5, 1..3u16), option::weighted(0.2, select(TagType::ALL)));
+    let sub = (name(&["a", "b", "e", "br0"]), tags, common()).prop_map(
+        |(parent, (outer, inner, tag_type), (mtu, state, vrf, router_advertisements))| {
+            let tag_type = tag_type.unwrap_or(Vlan::tag_type_for(inner));
+            let vlan = Vlan { parent, outer, inner, tag_type };
+            let name = Name::new(&format!("{}.{}", vlan.parent, vlan.key())).unwrap();
+            let driver = Driver::Vlan(vlan);
             Piece::Interface(
                 name,
                 Box::new(Interface { mtu, state, vrf, router_advertisements, ..Interface::new(driver) }),
             )
-        });
-    prop_oneof![2 => whole, 1 => sub]
+        },
+    );
+    // Those without a device: `e` is always a bond, `f` a VXLAN, `i` another tunnel.
+    let bond = layer2::bond().prop_map(|bond| ("e", bond));
+    let (vxlan, tunnel) =
+        (layer2::vxlan().prop_map(|vxlan| ("f", vxlan)), layer2::tunnel().prop_map(|tunnel| ("i", tunnel)));
+    let driver = prop_oneof![2 => bond, 2 => vxlan, 1 => tunnel];
+    let mtu = option::of(select(&[1300, 1400][..]));
+    let without = (driver, mtu, select(State::ALL), name(VRFS)).prop_map(|((name, driver), mtu, state, vrf)| {
+        let mut interface = Interface { state, vrf, ..Interface::new(driver) };
+        interface.mtu = mtu.unwrap_or(interface.mtu);
+        Piece::Interface(Name::new(name).unwrap(), Box::new(interface))
+    });
+    prop_oneof![4 => whole, 2 => sub, 3 => without]
 }
 
 fn route() -> impl Strategy<Value = Piece> {
@@ -210,10 +228,10 @@ fn piece() -> impl Strategy<Value = Piece> {
         1 => (4096..99999u32, select(HugePages::ALL)).prop_map(|(count, huge_pages)| Piece::Buffers(Buffers { count, huge_pages })),
         1 => "/[a-z ]{1,9}".prop_map(|socket| Piece::Api(Api { socket: socket.into() })),
         3 => name(VRFS).prop_map(Piece::Vrf),
-        9 => interface(),
+        17 => interface(),
         9 => (name(ALL_INTERFACES), 0..3usize, select(ADDRESSES)).prop_map(|(name, at, address)| Piece::Address(name, at, address)),
         9 => route(),
-        9 => (name(ALL_INTERFACES), select([GATEWAYS, GATEWAYS_IPV6].concat()), mac())
+        14 => (name(ALL_INTERFACES), select([GATEWAYS, GATEWAYS_IPV6].concat()), mac())
             .prop_map(|(interface, address, mac)| Piece::Neighbor(NeighborKey { interface, address: address.parse().unwrap() }, mac)),
         6 => (name(ALL_INTERFACES), select(Urpf::ALL)).prop_map(|(name, urpf)| Piece::Urpf(name, urpf)),
         6 => (name(ALL_INTERFACES), prop_oneof![Just(MssClamp::Auto), MssClamp::RANGE.prop_map(MssClamp::Max)])
@@ -222,6 +240,7 @@ fn piece() -> impl Strategy<Value = Piece> {
         1 => devices::eal().prop_map(Piece::Dpdk),
         6 => policy_route(),
         9 => nat44::part().prop_map(Piece::Nat44),
+        24 => layer2::part().prop_map(Piece::Layer2),
     ]
 }
 
@@ -229,10 +248,15 @@ fn piece() -> impl Strategy<Value = Piece> {
 fn rank(piece: &Piece) -> usize {
     match piece {
         Piece::Workers(_) | Piece::Buffers(_) | Piece::Api(_) | Piece::Dpdk(_) | Piece::Vrf(_) => 0,
-        Piece::Interface(_, interface) => 1 + usize::from(interface.parent().is_some()),
-        Piece::Address(..) | Piece::Urpf(..) | Piece::MssClamp(..) | Piece::CrossConnect(..) => 3,
-        Piece::Route(..) | Piece::Neighbor(..) | Piece::PolicyRoute(..) => 4,
-        Piece::Nat44(part) => 5 + part.rank(),
+        Piece::Interface(_, interface) => match interface.driver {
+            Driver::Vlan(_) => 3,
+            Driver::Bond(_) => 2,
+            _ => 1,
+        },
+        Piece::Layer2(part) => part.rank(),
+        Piece::Address(..) | Piece::Urpf(..) | Piece::MssClamp(..) | Piece::CrossConnect(..) => 4,
+        Piece::Route(..) | Piece::Neighbor(..) | Piece::PolicyRoute(..) => 5,
+        Piece::Nat44(part) => 6 + part.rank(),
     }
 }
 
@@ -246,7 +270,12 @@ fn put(config: &mut Config, piece: Piece) {
                 config.vrfs.insert(name, Vrf::default());
             }
         }
-        Piece::Interface(name, interface) => drop(config.interfaces.insert(name, *interface)),
+        Piece::Interface(name, interface) => {
+            if let Driver::Bond(bond) = &interface.driver {
+                bond.members.iter().for_each(|member| layer2::free(config, member));
+            }
+            config.interfaces.insert(name, *interface);
+        }
         Piece::Address(name, at, address) => {
             if let Some(interface) = config.interfaces.get_mut(&name) {
                 interface.addresses.insert(at.min(interface.addresses.len()), address.parse().unwrap());
@@ -265,12 +294,13 @@ fn put(config: &mut Config, piece: Piece) {
             config.policy_routes.insert(at, rule);
         }
         Piece::Nat44(part) => part.put(&mut config.nat44),
+        Piece::Layer2(part) => part.put(config),
     }
 }
 
 /// A valid configuration: pieces are put in one by one, and those that would break a rule are left out.
 pub fn config() -> impl Strategy<Value = Config> {
-    vec(piece(), 0..80).prop_map(|mut pieces| {
+    vec(piece(), 0..140).prop_map(|mut pieces| {
         pieces.sort_by_key(rank);
         pieces.into_iter().fold(Config::default(), |config, piece| {
             let mut next = config.clone();
