@@ -1,7 +1,7 @@
 //! Live names from the daemon, for completion and `?`. When the daemon can't be reached there are simply none.
 use millrace_api::v1::{
-    GetGraphRequest, ListBridgesRequest, ListHistoryRequest, ListInterfacesRequest, ListNat44MappingsRequest, ListNeighborsRequest,
-    ListRoutesRequest, ListVrfsRequest, Nat44Mapping, Neighbor,
+    GetGraphRequest, ListBridgesRequest, ListHistoryRequest, ListInterfacesRequest, ListMirrorsRequest, ListNat44MappingsRequest,
+    ListNeighborsRequest, ListRoutesRequest, ListVrfsRequest, Nat44Mapping, Neighbor,
 };
 
 use crate::grammar::Kind;
@@ -39,6 +39,10 @@ fn ask(link: &Link, kind: Kind) -> Option<Vec<String>> {
         Kind::Bridge | Kind::BridgeOr(_) => link.names(|mut client| async move {
             let reply = client.show.list_bridges(ListBridgesRequest { name: None }).await?.into_inner();
             Ok(reply.bridges.into_iter().map(|bridge| bridge.bridge).collect())
+        }),
+        Kind::Mirror => link.names(|mut client| async move {
+            let reply = client.show.list_mirrors(ListMirrorsRequest { name: None }).await?.into_inner();
+            Ok(reply.mirrors.into_iter().map(|mirror| mirror.mirror).collect())
         }),
         Kind::Node => link.names(|mut client| async move {
             let reply = client.show.get_graph(GetGraphRequest {}).await?.into_inner();

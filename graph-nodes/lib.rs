@@ -17,6 +17,7 @@ pub mod ip6;
 pub mod l2;
 pub mod link_control;
 pub mod marks;
+pub mod mirror;
 pub mod mss_clamp;
 pub mod nat44;
 pub mod nd;

@@ -7,6 +7,7 @@ use millrace_graph_nodes::cross_connect::{self, CrossConnects};
 use millrace_graph_nodes::forwarding::Forwarding;
 use millrace_graph_nodes::l2::{self, Bridging};
 use millrace_graph_nodes::link_control;
+use millrace_graph_nodes::mirror::{self, Mirrors};
 use millrace_graph_nodes::mss_clamp;
 use millrace_graph_nodes::nat44::{self, Nat44};
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
@@ -34,6 +35,8 @@ pub struct Handles {
     pub bonds: Bonds,
     /// Frames of LACP and LLDP.
     pub link_control: link_control::Frames,
+    /// Whose frames are copied where.
+    pub mirrors: Mirrors,
     /// The rules of NAT, and what workers keep of it.
     pub nat44: Nat44,
     /// The rules of policy routing.
@@ -54,6 +57,7 @@ pub fn graph(workers: usize, control: &Waker) -> io::Result<(Graph, Handles)> {
         bridging: Bridging::new(STATIONS)?,
         bonds: Bonds::new(),
         link_control: link_control::Frames::new(control.clone()),
+        mirrors: Mirrors::new(workers),
         nat44: Nat44::new(workers, control.clone())?,
         policy_routes: PolicyRoutes::new(workers),
     };
@@ -65,6 +69,7 @@ pub fn graph(workers: usize, control: &Waker) -> io::Result<(Graph, Handles)> {
         bridging,
         bonds,
         link_control: frames,
+        mirrors,
         nat44,
         policy_routes,
     } = &handles;
@@ -72,6 +77,7 @@ pub fn graph(workers: usize, control: &Waker) -> io::Result<(Graph, Handles)> {
     millrace_graph_nodes::register(&mut graph, forwarding, neighbors);
     capture::register(&mut graph, captures);
     cross_connect::register(&mut graph, cross_connects);
+    mirror::register(&mut graph, mirrors);
     l2::register(&mut graph, bridging);
     bond::register(&mut graph, bonds);
     link_control::register(&mut graph, frames);

@@ -13,6 +13,7 @@ mod graph_svg;
 mod interface;
 mod lldp_set;
 mod mac_table;
+mod mirror;
 mod mirror_edit;
 mod nat44;
 mod neighbor;
@@ -76,6 +77,8 @@ pub static GRAMMAR: Grammar = Grammar::new(
         mac_table::COMMANDS,
         mirror_edit::COMMANDS,
         lldp_set::COMMANDS,
+        snooping::COMMANDS,
+        mirror::COMMANDS,
         vxlan::COMMANDS,
         nat44::COMMANDS,
         nat44::EDITS,

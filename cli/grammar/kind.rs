@@ -18,6 +18,8 @@ pub enum Kind {
     Bridge,
     /// The name of a bridge that is there, or one of the words.
     BridgeOr(&'static [&'static str]),
+    /// The name of a mirror that is there.
+    Mirror,
     /// The name of a node of the graph.
     Node,
     /// One of the words; others are let through, because the daemon may know more of them.

@@ -9,7 +9,7 @@ pub mod rx;
 mod tap;
 pub mod tx;
 
-pub use tap::{Mirror, Tags, Tap, Target, Totals};
+pub use tap::{Mirror, Tagged, Tap, Target, Totals};
 
 use crate::{cross_connect, interface, l2};
 use millrace_engine::builtin::DEVICE_INPUT_ARC;

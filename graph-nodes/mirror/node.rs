@@ -8,6 +8,7 @@ use crate::{interface, marks};
 use millrace_engine::epoch::Slots;
 use millrace_engine::pool::Meta;
 use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
+use millrace_wire::{Ethernet, Tags};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -66,7 +67,7 @@ pub struct MirrorNode<S> {
     /// Reads: who taps which interface.
     mirrors: Mirrors,
     /// The mirrors that want the frame at hand by an interface, and these.
-    to: Vec<(Arc<Mirror>, u32)>,
+    to: Vec<(Arc<Mirror>, u32, Option<Tags>)>,
     _side: PhantomData<S>,
 }
 
@@ -89,8 +90,8 @@ impl<S: Side> Node for MirrorNode<S> {
         let interface = S::interface(packet.meta);
         let again = packet.meta.marks & marks::MIRRORED != 0;
         let taps = S::taps(&self.mirrors).get(interface, &cx.guard()).filter(|_| !again);
-        for Tap { mirror, tags } in taps.into_iter().flatten() {
-            if tags.as_ref().is_some_and(|tags| !tags.match_frame(packet.data())) {
+        for Tap { mirror, only } in taps.into_iter().flatten() {
+            if only.as_ref().is_some_and(|only| !only.match_frame(packet.data())) {
                 continue;
             }
             let Some(counts) = mirror.counts.get(cx.worker()) else { continue };
@@ -103,7 +104,7 @@ impl<S: Side> Node for MirrorNode<S> {
                 continue;
             }
             match mirror.target() {
-                Target::Interface(target) => self.to.push((mirror.clone(), *target)),
+                Target::Interface(target, tags) => self.to.push((mirror.clone(), *target, *tags)),
                 Target::File(captures) => match captures.offer(packet, interface, S::DIRECTION, cx) {
                     Copied::Yes => {
                         counts.copied.add(1);
@@ -126,7 +127,7 @@ impl<S: Side> Node for MirrorNode<S> {
         let Some(mut frame) = copies.next(cx) else { return };
         let next = cx.next_feature(&mut frame.packet());
         cx.send(frame, next);
-        for (mirror, target) in self.to.drain(..) {
+        for (mirror, target, tags) in self.to.drain(..) {
             let Some(counts) = mirror.counts.get(cx.worker()) else { continue };
             let Some(mut copy) = copies.next(cx) else {
                 mirror.untake();
@@ -136,6 +137,9 @@ impl<S: Side> Node for MirrorNode<S> {
             };
             let mut packet = copy.packet();
             packet.truncate(mirror.snap_length);
+            if let Some(tags) = tags {
+                put_on(tags, &mut packet);
+            }
             let meta = packet.meta;
             meta.tx_interface = target;
             // Of all that is known of the frame only how deep in tunnels it is holds for the copy.
@@ -145,6 +149,18 @@ impl<S: Side> Node for MirrorNode<S> {
             cx.count(Count::Copied);
             cx.send(copy, Next::Output);
         }
+    }
+}
+
+/// Puts the tags of a sub-interface in front of what a frame has behind its addresses. One without an Ethernet header stays as it is.
+fn put_on(tags: Tags, packet: &mut Packet<'_>) {
+    let Some(header) = packet.header::<Ethernet>() else { return };
+    let header = tags.header(header.dst, header.src, header.ether_type());
+    let len = Ethernet::LEN + tags.len();
+    if packet.retreat(tags.len())
+        && let (Some(to), Some(header)) = (packet.data_mut().get_mut(..len), header.get(..len))
+    {
+        to.copy_from_slice(header);
     }
 }
 

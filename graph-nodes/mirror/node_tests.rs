@@ -1,6 +1,6 @@
 //! Mirrors, one node at a time.
 
-use super::super::{RX_FEATURE, TX_FEATURE, Tags, Way};
+use super::super::{RX_FEATURE, TX_FEATURE, Tagged, Way};
 use super::super::{rx, tx};
 use super::*;
 use crate::capture::{Captured, Captures};
@@ -8,6 +8,7 @@ use crate::testing::{LAN, WAN, fate};
 use millrace_engine::builtin::DEVICE_INPUT_ARC;
 use millrace_engine::testing::Bench;
 use millrace_engine::{ArcPoint, Feature, Waker};
+use millrace_wire::EtherType;
 
 const TAP: u32 = 77;
 const LATER: NodeName = NodeName::new("later");
@@ -25,11 +26,11 @@ fn received() -> (Mirrors, Bench<MirrorNode<rx::Rx>>) {
 }
 
 fn to(interface: u32) -> Arc<Mirror> {
-    Arc::new(Mirror::new(2, Target::Interface(interface), 65_535, None))
+    Arc::new(Mirror::new(2, Target::Interface(interface, None), 65_535, None))
 }
 
 fn tap(mirror: &Arc<Mirror>) -> Tap {
-    Tap { mirror: mirror.clone(), tags: None }
+    Tap { mirror: mirror.clone(), only: None }
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn a_copy_is_not_copied_again() {
 #[test]
 fn what_is_down_costs_a_count_and_what_is_done_nothing() {
     let (mirrors, mut bench) = received();
-    let limited = Arc::new(Mirror::new(2, Target::Interface(TAP), 65_535, Some(2)));
+    let limited = Arc::new(Mirror::new(2, Target::Interface(TAP, None), 65_535, Some(2)));
     let down = to(8);
     down.set_up(false);
     mirrors.set(Way::In, WAN, vec![tap(&limited), tap(&down)]);
@@ -99,7 +100,7 @@ fn what_is_down_costs_a_count_and_what_is_done_nothing() {
 #[test]
 fn several_mirrors_and_as_much_of_a_frame_as_each_wants() {
     let (mirrors, mut bench) = received();
-    let short = Arc::new(Mirror::new(2, Target::Interface(9), 64, None));
+    let short = Arc::new(Mirror::new(2, Target::Interface(9, None), 64, None));
     let captures = Captures::new(Waker::new().unwrap());
     let file = Arc::new(Mirror::new(2, Target::File(captures.clone()), 100, None));
     mirrors.set(Way::In, WAN, [&to(TAP), &short, &file].map(tap).to_vec());
@@ -163,8 +164,11 @@ fn frames_of_a_sub_interface_by_their_tags() {
         [&[2; 12][..], &[0x81, 0, 0]].concat(),
     ];
     let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
-    let tags = |ether_type, outer, inner, not: &[u16]| Tags { ether_type, outer, inner, not: not.to_vec() };
-    for (tags, expected) in [
+    let tags = |kind, outer, inner, not: &[u16]| Tagged {
+        tags: Tags { tag_type: EtherType(kind), outer, inner },
+        not: not.to_vec(),
+    };
+    for (only, expected) in [
         (tags(0x8100, 10, None, &[]), &[1][..]),
         (tags(0x8100, 10, Some(10), &[]), &[]),
         (tags(0x88a8, 200, None, &[]), &[4, 5, 6]),
@@ -172,10 +176,27 @@ fn frames_of_a_sub_interface_by_their_tags() {
         (tags(0x88a8, 200, Some(11), &[]), &[5]),
         (tags(0x88a8, 10, None, &[]), &[3]),
     ] {
-        mirrors.set(Way::In, WAN, vec![Tap { mirror: to(TAP), tags: Some(tags.clone()) }]);
+        mirrors.set(Way::In, WAN, vec![Tap { mirror: to(TAP), only: Some(only.clone()) }]);
         let outcome = bench.run(&frames, |meta| meta.rx_interface = WAN);
         let copied = |(at, out): (usize, &millrace_engine::testing::Out)| (out.next == "held").then_some(at);
         let copied: Vec<usize> = outcome.packets.iter().enumerate().filter_map(copied).collect();
-        assert_eq!(copied, expected, "{tags:?}");
+        assert_eq!(copied, expected, "{only:?}");
+    }
+}
+
+#[test]
+fn copies_that_leave_by_a_sub_interface_have_its_tags() {
+    let (mirrors, mut bench) = received();
+    let two = Tags { tag_type: EtherType::SERVICE_VLAN, outer: 200, inner: Some(10) };
+    for (tags, added) in [(Tags::single(99), &[0x81, 0, 0, 99][..]), (two, &[0x88, 0xa8, 0, 200, 0x81, 0, 0, 10])] {
+        let target = Target::Interface(TAP, Some(tags));
+        mirrors.set(Way::In, WAN, vec![tap(&Arc::new(Mirror::new(2, target, 65_535, None)))]);
+        for frame in [[&[3; 12][..], &[8, 0], &[7; 46]].concat(), [&[3; 12][..], &[0x81, 0, 0, 5], &[7; 4000]].concat()]
+        {
+            let outcome = bench.run(&[&frame], |meta| meta.rx_interface = WAN);
+            assert_eq!(outcome.sent[0].data, frame);
+            assert_eq!(outcome.sent[1].data, [&frame[..12], added, &frame[12..]].concat());
+        }
+        assert_eq!(bench.run(&[b"runt"], |meta| meta.rx_interface = WAN).sent[1].data, b"runt");
     }
 }

@@ -3,6 +3,7 @@
 use crate::capture::Captures;
 use crossbeam::utils::CachePadded;
 use millrace_engine::counters::Counter;
+use millrace_wire::{EtherType, Tags};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -23,8 +24,8 @@ pub struct Mirror {
 /// Where a mirror's copies go.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// Out by this interface.
-    Interface(u32),
+    /// Out by this interface, behind these tags if it is a sub-interface.
+    Interface(u32, Option<Tags>),
     /// To control, which writes them to a file.
     File(Captures),
 }
@@ -50,6 +51,19 @@ pub struct Totals {
     pub queue_full: u64,
 }
 
+impl std::ops::Add for Totals {
+    type Output = Totals;
+
+    fn add(self, other: Totals) -> Totals {
+        Totals {
+            copied: self.copied + other.copied,
+            down: self.down + other.down,
+            no_buffer: self.no_buffer + other.no_buffer,
+            queue_full: self.queue_full + other.queue_full,
+        }
+    }
+}
+
 impl Mirror {
     /// Counts for so many workers; at most `snap_length` bytes of each frame, and `limit` copies in all.
     pub fn new(workers: usize, target: Target, snap_length: usize, limit: Option<u64>) -> Mirror {
@@ -70,7 +84,8 @@ impl Mirror {
         self.up.store(up, Relaxed);
     }
 
-    pub(super) fn is_up(&self) -> bool {
+    /// Whether the target is up.
+    pub fn is_up(&self) -> bool {
         self.up.load(Relaxed)
     }
 
@@ -116,34 +131,36 @@ pub struct Tap {
     /// The mirror.
     pub mirror: Arc<Mirror>,
     /// The sub-interface that it is for, and not the whole interface.
-    pub tags: Option<Tags>,
+    pub only: Option<Tagged>,
 }
 
-/// The VLAN tags of a sub-interface's frames.
+/// The frames of a sub-interface among its parent's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tags {
-    /// The EtherType of the outer or only tag.
-    pub ether_type: u16,
-    /// Its VLAN.
-    pub outer: u16,
-    /// The VLAN of the inner tag, if there are two.
-    pub inner: Option<u16>,
-    /// Inner tags that make a frame another sub-interface's, where there is no `inner`.
+pub struct Tagged {
+    /// The tags that they have.
+    pub tags: Tags,
+    /// Inner tags that make a frame another sub-interface's, where one tag is asked for.
     pub not: Vec<u16>,
 }
 
-impl Tags {
-    /// Whether a frame has them. An inner tag is always a customer's (IEEE 802.1Q: 0x8100).
+impl Tagged {
+    /// Whether a frame is one of them. An inner tag is always a customer's.
     pub(super) fn match_frame(&self, frame: &[u8]) -> bool {
         let tag = |at: usize| {
             let [t0, t1, c0, c1] = *frame.get(at..)?.first_chunk()?;
-            Some((u16::from_be_bytes([t0, t1]), u16::from_be_bytes([c0, c1]) & 0xfff))
+            Some((EtherType(u16::from_be_bytes([t0, t1])), u16::from_be_bytes([c0, c1]) & 0xfff))
         };
-        let inner = || tag(16).filter(|tag| tag.0 == 0x8100).map(|tag| tag.1);
-        tag(12) == Some((self.ether_type, self.outer))
-            && match self.inner {
-                Some(_) => inner() == self.inner,
+        let inner = || tag(16).filter(|(kind, _)| *kind == EtherType::VLAN).map(|(_, vlan)| vlan);
+        tag(12) == Some((self.tags.tag_type, self.tags.outer))
+            && match self.tags.inner {
+                Some(_) => inner() == self.tags.inner,
                 None => self.not.is_empty() || inner().is_none_or(|inner| !self.not.contains(&inner)),
             }
+    }
+}
+
+impl PartialEq for Tap {
+    fn eq(&self, other: &Tap) -> bool {
+        Arc::ptr_eq(&self.mirror, &other.mirror) && self.only == other.only
     }
 }

@@ -1,17 +1,16 @@
-//! Packets written to a pcapng file (draft-ietf-opsawg-pcapng), with nanoseconds, interfaces and directions.
+//! A capture: packets of one interface or all, written to a pcapng file.
 
 use super::Router;
 use super::events::Severity;
+use super::pcapng::Pcapng;
 use millrace_engine::builtin::DEVICE_INPUT_ARC;
-use millrace_engine::clock;
-use millrace_graph_nodes::capture::{Captured, Direction, Filter as ByteFilter, WHOLE, rx, tx};
+use millrace_graph_nodes::capture::{Filter as ByteFilter, WHOLE, rx, tx};
 use millrace_graph_nodes::filter::{Filter, Layer};
 use millrace_graph_nodes::interface::output;
-use std::collections::BTreeMap;
+use millrace_wire::Tags;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What an operator asks for, and what came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,15 +68,15 @@ impl Router {
         let only = wanted.interface.as_deref().map(|name| {
             self.interfaces
                 .named(name)
-                .map(|i| (i.index, i.parent.as_ref().map(|(_, vlan)| vlan.outer)))
+                .map(|i| (i.index, i.tags()))
                 .ok_or(CaptureError::NoInterface(name.to_owned()))
         });
         let only = only.transpose()?;
         let filter = wanted.filter.as_deref().map(|text| {
             text.parse::<Filter>().map_err(|error| CaptureError::Filter(text.to_owned(), error.to_string()))
         });
-        let vlan = only.and_then(|(_, vlan)| vlan);
-        let filter = byte_filter(filter.transpose()?, vlan);
+        let tags = only.and_then(|(_, tags)| tags);
+        let filter = byte_filter(filter.transpose()?, tags);
         let failed = |error| CaptureError::File(wanted.file.clone(), error);
         let file = File::create(&wanted.file).map_err(failed)?;
         let writer = Pcapng::start(BufWriter::new(file)).map_err(failed)?;
@@ -129,7 +128,7 @@ impl Router {
     pub(super) fn flush_capture(&mut self) {
         if let Some(writer) = &mut self.capture.writer {
             // An error comes again with the next packet.
-            let _ = writer.out.flush();
+            let _ = writer.flush();
         }
     }
 
@@ -137,7 +136,7 @@ impl Router {
         let missed = self.capture_status().missed;
         self.switch_capture(None, false);
         if let Some(mut writer) = self.capture.writer.take()
-            && let Err(error) = writer.out.flush()
+            && let Err(error) = writer.flush()
         {
             self.tell(Severity::Error, self.capture.status.file.clone(), format!("capture is incomplete: {error}"));
         }
@@ -173,10 +172,9 @@ impl Router {
     /// The number of an interface that goes may come to mean another.
     pub(super) fn capture_gone_interface(&mut self, index: u32) {
         self.switch(index, index, false);
+        // While its name is known.
         self.collect_captured();
-        if let Some(writer) = &mut self.capture.writer {
-            writer.numbers.remove(&index);
-        }
+        self.pump_mirrors();
     }
 
     fn missed(&self) -> u64 {
@@ -185,128 +183,12 @@ impl Router {
     }
 }
 
-/// What of a frame is looked at: the operator's expression, and the VLAN of a sub-interface.
-fn byte_filter(filter: Option<Filter>, vlan: Option<u16>) -> Option<ByteFilter> {
-    if filter.is_none() && vlan.is_none() {
+/// What of a frame is looked at: the operator's expression, and the tags of a sub-interface.
+fn byte_filter(filter: Option<Filter>, tags: Option<Tags>) -> Option<ByteFilter> {
+    if filter.is_none() && tags.is_none() {
         return None;
     }
-    let in_vlan = vlan.and_then(|vlan| format!("vlan {vlan}").parse::<Filter>().ok());
     Some(Arc::new(move |frame| {
-        let passes = |f: &Option<Filter>| f.as_ref().is_none_or(|f| f.matches(Layer::Ethernet, frame));
-        passes(&in_vlan) && passes(&filter)
+        tags.is_none_or(|tags| tags.are_in(frame)) && filter.as_ref().is_none_or(|f| f.matches(Layer::Ethernet, frame))
     }))
-}
-
-/// A pcapng file that is being written.
-#[derive(Debug)]
-struct Pcapng<W: Write> {
-    out: W,
-    /// The numbers of interfaces in the file.
-    numbers: BTreeMap<u32, u32>,
-    next: u32,
-    /// Nanoseconds from 1970 to the zero of captured times.
-    epoch: u64,
-}
-
-/// The link type of Ethernet.
-const LINKTYPE_ETHERNET: u16 = 1;
-
-impl<W: Write> Pcapng<W> {
-    /// Writes the section header.
-    fn start(mut out: W) -> io::Result<Pcapng<W>> {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        let epoch = wall.saturating_sub(clock::now());
-        let mut body = Vec::new();
-        body.extend(0x1a2b_3c4d_u32.to_le_bytes());
-        body.extend([1, 0, 0, 0]);
-        body.extend(u64::MAX.to_le_bytes());
-        option(&mut body, 4, concat!("millrace ", env!("CARGO_PKG_VERSION")).as_bytes());
-        block(&mut out, 0x0a0d_0d0a, body)?;
-        Ok(Pcapng { out, numbers: BTreeMap::new(), next: 0, epoch })
-    }
-
-    /// Writes a packet, and before it its interface when it is the first of it.
-    fn packet(&mut self, captured: &Captured, name: &str) -> io::Result<()> {
-        let number = match self.numbers.get(&captured.interface) {
-            Some(number) => *number,
-            None => self.interface(captured.interface, name)?,
-        };
-        let time = self.epoch + captured.time;
-        let mut body = Vec::with_capacity(captured.bytes.len() + 48);
-        body.extend(number.to_le_bytes());
-        body.extend(((time >> 32) as u32).to_le_bytes());
-        body.extend((time as u32).to_le_bytes());
-        body.extend((captured.bytes.len() as u32).to_le_bytes());
-        body.extend((captured.length as u32).to_le_bytes());
-        body.extend(&captured.bytes);
-        pad(&mut body);
-        let direction: u32 = match captured.direction {
-            Direction::Rx => 1,
-            Direction::Tx => 2,
-        };
-        option(&mut body, 2, &direction.to_le_bytes());
-        block(&mut self.out, 6, body)
-    }
-
-    fn interface(&mut self, index: u32, name: &str) -> io::Result<u32> {
-        let number = self.next;
-        let mut body = Vec::new();
-        body.extend(LINKTYPE_ETHERNET.to_le_bytes());
-        body.extend([0, 0]);
-        body.extend((WHOLE as u32).to_le_bytes());
-        option(&mut body, 2, name.as_bytes());
-        // Times are in units of 10^-9 seconds.
-        option(&mut body, 9, &[9]);
-        block(&mut self.out, 1, body)?;
-        self.next += 1;
-        self.numbers.insert(index, number);
-        Ok(number)
-    }
-}
-
-fn pad(body: &mut Vec<u8>) {
-    body.resize(body.len().next_multiple_of(4), 0);
-}
-
-fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
-    body.extend(code.to_le_bytes());
-    body.extend((value.len() as u16).to_le_bytes());
-    body.extend(value);
-    pad(body);
-}
-
-/// Ends the options and writes the block between its two lengths.
-fn block(out: &mut impl Write, kind: u32, mut body: Vec<u8>) -> io::Result<()> {
-    option(&mut body, 0, &[]);
-    let len = (body.len() as u32 + 12).to_le_bytes();
-    out.write_all(&kind.to_le_bytes())?;
-    out.write_all(&len)?;
-    out.write_all(&body)?;
-    out.write_all(&len)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blocks_are_whole_and_interfaces_come_once() {
-        let mut file = Pcapng::start(Vec::new()).unwrap();
-        for (interface, direction) in [(7, Direction::Rx), (9, Direction::Tx), (7, Direction::Tx)] {
-            let captured = Captured { time: 5, interface, direction, length: 70, bytes: vec![0xaa; 61] };
-            file.packet(&captured, "wan").unwrap();
-        }
-        let word = |at: usize| u32::from_le_bytes(file.out[at..at + 4].try_into().unwrap());
-        let (mut at, mut blocks) = (0, Vec::new());
-        while at < file.out.len() {
-            let len = word(at + 4) as usize;
-            assert_eq!((len % 4, word(at + len - 4) as usize), (0, len));
-            // For packets: interface, captured and original length.
-            blocks.push((word(at), if word(at) == 6 { [word(at + 8), word(at + 20), word(at + 24)] } else { [0; 3] }));
-            at += len;
-        }
-        let kinds: Vec<_> = blocks.iter().map(|(kind, _)| *kind).collect();
-        assert_eq!(kinds, [0x0a0d_0d0a, 1, 6, 1, 6, 6]);
-        assert_eq!([blocks[2].1, blocks[4].1, blocks[5].1], [[0, 61, 70], [1, 61, 70], [0, 61, 70]]);
-    }
 }

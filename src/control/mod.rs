@@ -43,6 +43,7 @@ pub mod mirror;
 mod mss_clamp;
 pub mod nat44;
 pub mod neighbors;
+mod pcapng;
 pub mod policy_routes;
 pub mod probes;
 pub mod ready;
@@ -233,6 +234,7 @@ impl Router {
             captures,
             cross_connects,
             bridging,
+            mirrors,
             bonds,
             link_control,
             nat44,
@@ -274,7 +276,7 @@ impl Router {
             tunnels: Tunnels::default(),
             bonds: Bonds::new(bonds),
             lldp: Lldp::default(),
-            mirrors: Mirrors::default(),
+            mirrors: Mirrors::new(mirrors, control.clone()),
             events: Events::default(),
             stats,
             probes: Probes::default(),

@@ -29,3 +29,58 @@ pub fn frames_of(path: &Path) -> Vec<Vec<u8>> {
     }
     frames
 }
+
+/// A packet of a pcapng file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// The name of the interface.
+    pub interface: String,
+    /// 1: it was received; 2: it was sent (draft-ietf-opsawg-pcapng section 4.3.1, `epb_flags`).
+    pub direction: u32,
+    /// How long it was.
+    pub length: usize,
+    /// As much of it as the file has.
+    pub bytes: Vec<u8>,
+}
+
+/// The packets of a pcapng file (draft-ietf-opsawg-pcapng) of one section in this machine's byte order, as far as it is written.
+pub fn captured(path: &Path) -> Vec<Captured> {
+    let file = std::fs::read(path).unwrap_or_default();
+    let word = |bytes: &[u8], at: usize| {
+        let bytes = bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(u32::from_le_bytes)
+    };
+    let (mut rest, mut names, mut packets) = (&file[..], Vec::new(), Vec::new());
+    while let (Some(kind), Some(length)) = (word(rest, 0), word(rest, 4)) {
+        let Some((block, behind)) = rest.split_at_checked(length as usize) else { break };
+        let end = block.len() - 4;
+        assert_eq!(word(block, end), Some(length), "a block says its length twice");
+        let option = |mut at: usize, wanted: u32| {
+            while let Some(head) = word(&block[..end], at).filter(|head| head & 0xffff != 0) {
+                let (code, length) = (head & 0xffff, (head >> 16) as usize);
+                if code == wanted {
+                    return Some(&block[at + 4..at + 4 + length]);
+                }
+                at += 4 + length.next_multiple_of(4);
+            }
+            None
+        };
+        match kind {
+            1 => names.push(String::from_utf8_lossy(option(16, 2).unwrap_or_default()).into_owned()),
+            6 => {
+                let number = |at| word(block, at).expect("a packet block") as usize;
+                let (interface, kept) = (&names[number(8)], number(20));
+                let flags = option(28 + kept.next_multiple_of(4), 2).and_then(|flags| word(flags, 0));
+                packets.push(Captured {
+                    interface: interface.clone(),
+                    direction: flags.unwrap_or_default(),
+                    length: number(24),
+                    bytes: block[28..28 + kept].to_vec(),
+                });
+            }
+            _ => {}
+        }
+        rest = behind;
+    }
+    packets
+}

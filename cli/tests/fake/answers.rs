@@ -208,6 +208,12 @@ impl Show for Answers {
     }
 
     async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersReply> {
+    async fn list_mirrors(&self, _: Request<ListMirrorsRequest>) -> Answer<ListMirrorsReply> {
+        let from = vec!["lan".into()];
+        let mirror = Mirror { mirror: "m1".into(), from, to: Some("wan".into()), state: "active".into(), ..Mirror::default() };
+        ok(ListMirrorsReply { mirrors: vec![mirror] })
+    }
+
         ok(ListWorkersReply { workers: vec![Worker { mode: "adaptive".into(), ..Default::default() }] })
     }
 

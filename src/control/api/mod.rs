@@ -6,6 +6,7 @@ mod config;
 mod edits;
 mod interfaces;
 pub mod listener;
+mod mirrors;
 mod nat44;
 mod operate;
 mod ping;

@@ -1,6 +1,6 @@
 //! The service `Show`: everything there is to see.
 
-use super::{Answer, Api, Items, bridges, interfaces, nat44, ok, routing, runtime, stream, system, vxlan};
+use super::{Answer, Api, Items, bridges, interfaces, mirrors, nat44, ok, routing, runtime, snooping, stream, system, tunnels, vxlan};
 use millrace_api::v1::show_server::Show;
 use millrace_api::v1::*;
 use tonic::{Request, Response};
@@ -96,6 +96,10 @@ impl Show for Api {
     }
 
     async fn list_trace(&self, request: Request<ListTraceRequest>) -> Answer<ListTraceReply> {
+    async fn list_mirrors(&self, request: Request<ListMirrorsRequest>) -> Answer<ListMirrorsReply> {
+        ok(mirrors::list(&self.0.lock(), &request.into_inner())?)
+    }
+
         ok(runtime::trace(&self.0.lock(), request.into_inner().limit as usize))
     }
 
