@@ -89,7 +89,8 @@ fn details(output: &Output, bridge: &Bridge) -> String {
     line("bvi", bvi(bridge));
     let peculiar: Vec<_> = bridge.ports.iter().map(|port| (port, peculiarities(port))).collect();
     if !bridge.ports.is_empty() {
-        let columns = ["Port", "State", ">Stations", ">Moves", ">Storm drops", ">Not learnt", "VLANs", "Settings"];
+        let columns =
+            ["Port", "State", ">Stations", ">Moves", ">Storm drops", ">Not learnt", ">Spoofed", "VLANs", "Settings"];
         let mut table = Table::new(output, &columns);
         for (port, settings) in &peculiar {
             let (word, color) = condition(port);
@@ -106,6 +107,7 @@ fn details(output: &Output, bridge: &Bridge) -> String {
                 port.moves.into(),
                 alarm(drops),
                 alarm(not_learnt),
+                alarm(port.spoofed),
                 tagging(port).into(),
                 settings.join(", ").into(),
             ]);
@@ -270,9 +272,9 @@ mod tests {
   looks      arp-suppression off, igmp-snooping off, mld-snooping off
   bvi        up, 02:00:00:00:00:01, 192.168.2.1/24, VLANs br0.20
 
-Port  State    Stations  Moves  Storm drops  Not learnt  VLANs                   Settings
-p1    up              3      0            0           0  -
-p2    missing         3      0            8           0  trunk 1,20-30 native 1  learn off, isolated, storm-control broadcast 100 unknown 5
+Port  State    Stations  Moves  Storm drops  Not learnt  Spoofed  VLANs                   Settings
+p1    up              3      0            0           0        0  -
+p2    missing         3      0            8           0        0  trunk 1,20-30 native 1  learn off, isolated, storm-control broadcast 100 unknown 5
 
 VLAN  Stations  BVI     Ports
    -         3  br0     p1

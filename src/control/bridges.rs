@@ -6,6 +6,8 @@
 
 pub mod news;
 pub mod sweep;
+#[cfg(test)]
+mod tests;
 pub mod wanted;
 
 use super::Router;
@@ -279,7 +281,7 @@ impl Router {
 
     /// Lets the packet path have what the settings of bridges and interfaces say now.
     pub(super) fn follow_bridges(&mut self) {
-        let structure = Structure::of(self.interfaces.iter(), &self.bridges.settings);
+        let structure = Structure::of(self.interfaces.iter().map(Into::into), &self.bridges.settings);
         if structure != self.bridges.structure {
             self.bridges.structure = structure;
             for (bridge, vlan) in self.bridges.number() {
@@ -371,9 +373,7 @@ impl Router {
             News::Moved { interface, mac, from, .. } => (interface, Some(Last { mac, from: name(from) })),
             News::PortFull { interface, mac }
             | News::BridgeFull { interface, mac, .. }
-            | News::Spoofed { interface, mac } => {
-                (interface, Some(Last { mac, from: String::new() }))
-            }
+            | News::Spoofed { interface, mac } => (interface, Some(Last { mac, from: String::new() })),
         };
         let port = self.interfaces.name(interface);
         let happened = self.bridges.happened(interface);

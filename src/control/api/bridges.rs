@@ -19,7 +19,7 @@ const BATCH: usize = 1000;
 /// As many are listed in order; more come as they are found.
 const SORTED: usize = 10_000;
 
-fn no_bridge(name: &str) -> Status {
+pub fn no_bridge(name: &str) -> Status {
     Status::not_found(format!("no bridge \"{name}\"; `show bridges` lists them"))
 }
 
@@ -132,6 +132,7 @@ fn port(router: &Router, settings: &Settings, index: u32) -> Option<BridgePort> 
         moves: happened.moved,
         port_full: happened.port_full,
         bridge_full: happened.bridge_full,
+        spoofed: happened.spoofed,
     })
 }
 

@@ -268,7 +268,7 @@ mod tests {
         assert_eq!((sweep.step(&table), sweep.state()), (vec![], State::Waiting));
         assert!(knows(&table, a), "a worker may still learn");
         worker.quiescent();
-        assert_eq!(finish(&mut sweep, &table).0, []);
+        assert_eq!(finish(&mut sweep, &table).0, Vec::<u16>::new());
         assert!(!knows(&table, a) && knows(&table, b) && knows(&table, c) && knows(&table, fixed));
         sweep.forget_domain(1);
         worker.quiescent();

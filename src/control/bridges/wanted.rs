@@ -1,5 +1,8 @@
 //! What the packet path is to have: ports, domains and static stations, from the settings of bridges and interfaces. Pure functions.
 
+#[cfg(test)]
+mod tests;
+
 use super::super::interfaces::Interface;
 use millrace_config::{
     Bridge, Driver, Mac, Member, Name, StormControl, Stp, TagRewrite, TagType, Tagging, UnknownUnicast, Vlan, Vlans,
@@ -49,16 +52,37 @@ pub enum Carried {
     Trunk(BTreeSet<u16>, Option<u16>),
 }
 
-impl Carried {
-    /// All of them; 0 for none.
-    pub fn iter(&self) -> impl Iterator<Item = u16> {
-        let (tagged, untagged) = match self {
-            Carried::None => (None, Some(0)),
-            Carried::Access(vlan) => (None, Some(*vlan)),
-            Carried::Trunk(vlans, native) => (Some(vlans), *native),
-        };
-        let tagged = tagged.into_iter().flatten().copied();
-        untagged.into_iter().chain(tagged.filter(move |vlan| Some(*vlan) != untagged))
+/// What decides about an interface.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'i> {
+    /// Its number.
+    pub index: u32,
+    /// Its name.
+    pub name: &'i Name,
+    /// What it is made of.
+    pub driver: &'i Driver,
+    /// What it is a port of, and how.
+    pub member: Option<&'i Member>,
+    /// Of a sub-interface: its parent.
+    pub parent: Option<u32>,
+}
+
+impl<'i> From<&'i Interface> for Seen<'i> {
+    fn from(interface: &'i Interface) -> Seen<'i> {
+        Seen {
+            index: interface.index,
+            name: &interface.name,
+            driver: &interface.driver,
+            member: interface.bridge.as_ref(),
+            parent: interface.parent.as_ref().map(|(parent, _)| *parent),
+        }
+    }
+}
+
+impl Seen<'_> {
+    /// The tags that make frames of its parent its own.
+    fn vlan(&self) -> Option<&Vlan> {
+        if let Driver::Vlan(vlan) = self.driver { Some(vlan) } else { None }
     }
 }
 
@@ -75,30 +99,26 @@ pub struct Parts {
 
 impl Structure {
     /// Of these interfaces and bridges. Members of bridges that don't exist are in none.
-    pub fn of<'i>(interfaces: impl Iterator<Item = &'i Interface>, bridges: &BTreeMap<Name, Bridge>) -> Structure {
-        let interfaces: Vec<&Interface> = interfaces.collect();
-        let interfaces = || interfaces.iter().copied();
+    pub fn of<'i>(interfaces: impl Iterator<Item = Seen<'i>>, bridges: &BTreeMap<Name, Bridge>) -> Structure {
+        let interfaces: Vec<Seen<'_>> = interfaces.collect();
         let mut structure = Structure::default();
         for (name, settings) in bridges {
-            let members = interfaces().filter_map(|i| Some((i, i.bridge.as_ref()?)));
+            let members = interfaces.iter().filter_map(|i| Some((i, i.member?)));
             let members: Vec<_> = members.filter(|(_, member)| member.bridge == *name).collect();
-            let bvi = interfaces().find(|i| i.driver == Driver::Bvi && i.name == *name);
-            let subs: BTreeSet<u16> = interfaces()
-                .filter_map(|i| i.parent.as_ref().filter(|(parent, _)| bvi.is_some_and(|bvi| bvi.index == *parent)))
-                .map(|(_, vlan)| vlan.outer)
-                .collect();
+            let bvi = interfaces.iter().find(|i| *i.driver == Driver::Bvi && i.name == name).map(|i| i.index);
+            let subs = interfaces.iter().filter(|i| i.parent.is_some() && i.parent == bvi);
+            let subs: BTreeSet<u16> = subs.filter_map(|i| Some(i.vlan()?.outer)).collect();
             let vlans = vlans(members.iter().map(|(_, member)| &member.tagging), &subs, settings);
             for (interface, member) in &members {
-                let part = port(interface, member, &vlans);
-                structure.parts.insert(interface.index, part);
+                structure.parts.insert(interface.index, port(interface, member, &vlans));
             }
             if let Some(bvi) = bvi {
                 let vlans = if subs.is_empty() { Carried::None } else { Carried::Trunk(subs, Some(0)) };
                 let part = Part { bridge: name.clone(), member: None, tunnel: false, rewrite: Rewrite::None, vlans };
-                structure.parts.insert(bvi.index, part);
+                structure.parts.insert(bvi, part);
             }
             let ports = members.iter().map(|(i, _)| (i.name.clone(), i.index)).collect();
-            structure.bridges.insert(name.clone(), Parts { ports, bvi: bvi.map(|i| i.index), vlans });
+            structure.bridges.insert(name.clone(), Parts { ports, bvi, vlans });
         }
         structure
     }
@@ -140,8 +160,8 @@ fn vlans<'m>(
     vlans
 }
 
-fn port(interface: &Interface, member: &Member, existing: &BTreeSet<u16>) -> Part {
-    let tags = interface.parent.as_ref().map(|(_, vlan)| tags(vlan));
+fn port(interface: &Seen<'_>, member: &Member, existing: &BTreeSet<u16>) -> Part {
+    let tags = interface.vlan().map(tags);
     let rewrite = |rewrite: TagRewrite| {
         tags.map_or(Rewrite::None, |tags| match rewrite {
             TagRewrite::Pop => Rewrite::Pop(tags),
