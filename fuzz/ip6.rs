@@ -8,6 +8,7 @@ use millrace_engine::epoch::domain;
 use millrace_engine::testing::{Sent, Testbed};
 use millrace_engine::{Graph, Waker};
 use millrace_graph_nodes::forwarding::{Forwarding, Interface};
+use millrace_graph_nodes::link_control;
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::fib::Target;
@@ -148,9 +149,11 @@ impl Lab {
         tables.link_locals.set(&domain(), LAN, vec![(bits("fe80::10"), 8)]).unwrap();
         tables.gleans6.set(&domain(), LAN, 5).unwrap();
         tables.gleans6.set(&domain(), WAN, 6).unwrap();
-        let events = NeighborEvents::new(Waker::new().unwrap());
+        let waker = Waker::new().unwrap();
+        let events = NeighborEvents::new(waker.clone());
         let mut graph = Graph::new();
         millrace_graph_nodes::register(&mut graph, &tables, &events);
+        link_control::register(&mut graph, &link_control::Frames::new(waker));
         Lab { bed: Testbed::new(graph, 1, &[LAN, WAN]), events, _routes: routes }
     }
 

@@ -13,7 +13,7 @@ use millrace_graph_nodes::forwarding::{Forwarding, Interface};
 use millrace_graph_nodes::nat44::rules::{Backend, Filtering, Outside, Pool, Spec, StaticMapping};
 use millrace_graph_nodes::nat44::{self, Nat44, hairpin, in2out, inside_guard, out2in};
 use millrace_graph_nodes::neighbor_events::NeighborEvents;
-use millrace_graph_nodes::{capture, ip, ip4};
+use millrace_graph_nodes::{capture, ip, ip4, link_control};
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::fib::Target;
 use millrace_tables::flow::{Ticks, Timeouts};
@@ -88,7 +88,8 @@ fn tables() -> (Forwarding, Writer<u32>) {
 fn graph(forwarding: &Forwarding, nat: &Nat44) -> Graph {
     let (mut graph, waker) = (Graph::new(), Waker::new().unwrap());
     millrace_graph_nodes::register(&mut graph, forwarding, &NeighborEvents::new(waker.clone()));
-    capture::register(&mut graph, &capture::Captures::new(waker));
+    capture::register(&mut graph, &capture::Captures::new(waker.clone()));
+    link_control::register(&mut graph, &link_control::Frames::new(waker));
     nat44::register(&mut graph, forwarding, nat);
     graph
 }

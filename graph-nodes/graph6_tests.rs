@@ -32,9 +32,11 @@ impl Router {
         world.adjacency(NARROW6, neighbour6(PEER_MAC, PEER6, 1280));
         world.route6("2001:db8:1::10/128", Target::Adjacency(TO_HOST6));
         world.route6("2001:db8:aa::/48", Target::Adjacency(NARROW6));
-        let events = NeighborEvents::new(Waker::new().unwrap());
+        let waker = Waker::new().unwrap();
+        let events = NeighborEvents::new(waker.clone());
         let mut graph = Graph::new();
         crate::register(&mut graph, &world.forwarding, &events);
+        crate::link_control::register(&mut graph, &crate::link_control::Frames::new(waker));
         Router { bed: Testbed::new(graph, 1, &[LAN, WAN, LAN_100]), events, _world: world }
     }
 

@@ -101,6 +101,7 @@ impl Router {
         let (events, captures) = (NeighborEvents::new(waker.clone()), Captures::new(waker.clone()));
         let mut graph = Graph::new();
         crate::register(&mut graph, &world.forwarding, &events);
+        crate::link_control::register(&mut graph, &crate::link_control::Frames::new(waker.clone()));
         capture::register(&mut graph, &captures);
         let config = EngineConfig {
             workers: vec![WorkerConfig::default()],

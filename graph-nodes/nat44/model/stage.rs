@@ -65,7 +65,8 @@ pub fn graph(world: &World, nat: &Nat44) -> Graph {
     let waker = Waker::new().unwrap();
     let (mut graph, forwarding) = (Graph::new(), &world.forwarding);
     crate::register(&mut graph, forwarding, &NeighborEvents::new(waker.clone()));
-    capture::register(&mut graph, &capture::Captures::new(waker));
+    capture::register(&mut graph, &capture::Captures::new(waker.clone()));
+    crate::link_control::register(&mut graph, &crate::link_control::Frames::new(waker));
     nat44::register(&mut graph, forwarding, nat);
     graph
 }
