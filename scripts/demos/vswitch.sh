@@ -96,13 +96,13 @@ show trace add device-input 1 filter icmp
 ip netns exec "$container1" ping -c 1 203.0.113.1 >/dev/null
 show show trace
 
-heading "A port is isolated while everything runs: container 1 still reaches the outside, and container 2 no more"
+heading "Isolated ports while everything runs: container 1 still reaches the outside, but not container 2; and back"
 show interface set c1 isolated true
 show interface set c2 isolated true
 on container1 "$container1" ping -c 1 203.0.113.1
 on container1 "$container1" ping -c 1 -W 1 192.168.2.12 || true
 show show errors
 show config rollback
-on container1 "$container1" ping -c 1 -W 1 192.168.2.12 || on container1 "$container1" ping -c 1 192.168.2.12
+on container1 "$container1" ping -c 1 192.168.2.12
 
 operate
