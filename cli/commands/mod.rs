@@ -26,6 +26,7 @@ mod show_bridges;
 mod show_route;
 mod trace;
 mod traceroute;
+mod tunnel;
 mod version;
 mod vrf;
 mod vxlan;
@@ -80,6 +81,7 @@ pub static GRAMMAR: Grammar = Grammar::new(
         snooping::COMMANDS,
         mirror::COMMANDS,
         vxlan::COMMANDS,
+        tunnel::COMMANDS,
         nat44::COMMANDS,
         nat44::EDITS,
         runtime::COMMANDS,

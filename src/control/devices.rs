@@ -266,8 +266,9 @@ impl Router {
         let is_up = self.interfaces.is_up(index);
         let was_up = self.routes.adjacencies().is_up(index);
         let Some(interface) = self.interfaces.get(index) else { return Ok(()) };
-        let (mtu, tags) = (interface.mtu, interface.tags());
-        let link = RouteLink { mac: self.interfaces.mac(index), tags, mtu, up: is_up };
+        let (mtu, tags) = (self.tunnels.mtu(index, interface.mtu), interface.tags());
+        let point_to_point = !interface.driver.has_ethernet();
+        let link = RouteLink { mac: self.interfaces.mac(index), tags, mtu, up: is_up, point_to_point };
         self.publish(index);
         if let Some((parent, _)) = self.interfaces.get(index).and_then(|i| i.parent.as_ref()) {
             self.publish(*parent);
@@ -293,7 +294,8 @@ impl Router {
 
     /// Lets the packet path see what an interface is now.
     pub(super) fn publish(&self, index: u32) {
-        if let Some(forwarded) = self.interfaces.forwarded(index) {
+        if let Some(mut forwarded) = self.interfaces.forwarded(index) {
+            forwarded.mtu = self.tunnels.mtu(index, forwarded.mtu);
             // Numbers are below the capacity.
             let _ = self.forwarding.interfaces.set(&domain(), index, forwarded);
         }

@@ -43,6 +43,7 @@ impl Router {
             let features = features.chain(self.bridges.features(interface).iter().copied());
             let features = features.chain(self.vxlan_feature(interface));
             let features = features.chain(self.bonds.features(interface).iter().copied());
+            let features = features.chain(self.tunnel_feature(interface));
             wanted.extend(features.map(|feature| (feature.arc, feature.node, index)));
         }
         let before = std::mem::replace(&mut self.features.0, wanted);

@@ -306,6 +306,7 @@ impl Router {
         self.collect_neighbors(now);
         while let Some(mut buffer) = self.engine.punted() {
             let packet: Vec<u8> = buffer.packet().segments().flatten().copied().collect();
+            self.tunnels_hear(buffer.packet().meta.table, &packet, now);
             self.probes.answer(&packet, now);
         }
         self.collect_captured();

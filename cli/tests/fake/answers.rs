@@ -192,6 +192,12 @@ impl Show for Answers {
         ok(ListVxlanReply { interfaces: vec![vx0] })
     }
 
+    async fn list_tunnels(&self, request: Request<ListTunnelsRequest>) -> Answer<ListTunnelsReply> {
+        self.note(request.into_inner());
+        let gre0 = Tunnel { interface: "gre0".into(), driver: "gre".into(), mtu: 1476, ..Tunnel::default() };
+        ok(ListTunnelsReply { tunnels: vec![gre0] })
+    }
+
     async fn list_bridges(&self, _: Request<ListBridgesRequest>) -> Answer<ListBridgesReply> {
         ok(bridges::list())
     }

@@ -15,6 +15,7 @@ mod runtime;
 mod show;
 mod system;
 mod traceroute;
+mod tunnels;
 mod updates;
 mod vxlan;
 

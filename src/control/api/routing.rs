@@ -188,7 +188,7 @@ fn message(router: &Router, vrf: &Name, table: u32, prefix: IpNet, shown: &Shown
         Path::Via(hops) => {
             let interfaces = router.routes.interfaces(table, hops);
             let hop = |(hop, interface): (&Hop, Option<u32>)| NextHop {
-                gateway: Some(hop.gateway.to_string()),
+                gateway: (!hop.gateway.is_unspecified()).then(|| hop.gateway.to_string()),
                 interface: interface.map(|index| router.interfaces.name(index)),
                 weight: hop.weight.into(),
             };

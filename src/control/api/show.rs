@@ -79,6 +79,10 @@ impl Show for Api {
         bridges::stations(&self.0, request.into_inner())
     }
 
+    async fn list_tunnels(&self, request: Request<ListTunnelsRequest>) -> Answer<ListTunnelsReply> {
+        ok(tunnels::list(&self.0.lock(), &request.into_inner())?)
+    }
+
     async fn list_vxlan(&self, request: Request<ListVxlanRequest>) -> Answer<ListVxlanReply> {
         ok(vxlan::list(&self.0.lock(), &request.into_inner())?)
     }

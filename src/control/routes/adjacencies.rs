@@ -37,6 +37,8 @@ pub struct Link {
     pub mtu: u16,
     /// Whether routes may lead through it.
     pub up: bool,
+    /// Whether there is no Ethernet on it and one station at its other end: all that is sent by it gets there.
+    pub point_to_point: bool,
 }
 
 #[derive(Debug)]
@@ -112,7 +114,8 @@ impl Adjacencies {
             return true;
         }
         // Of both families: a packet's destination says for itself which it is.
-        self.publish(index, Adjacency { interface, mtu: link.mtu, ..Adjacency::new(AdjacencyKind::Glean) });
+        let kind = if link.point_to_point { AdjacencyKind::PointToPoint } else { AdjacencyKind::Glean };
+        self.publish(index, Adjacency { interface, mtu: link.mtu, ..Adjacency::new(kind) });
         let _ = self.forwarding.gleans6.set(&domain(), interface, index);
         for ((_, address), neighbor) in self.neighbors.range(of(interface)) {
             self.publish_neighbor(interface, link, *address, neighbor);
@@ -334,9 +337,10 @@ fn of(interface: u32) -> RangeInclusive<(u32, IpAddr)> {
     (interface, IpAddr::V4(Ipv4Addr::UNSPECIFIED))..=(interface, IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)))
 }
 
-/// The Ethernet header of frames on a link, with the tags of a sub-interface.
+/// The Ethernet header of frames on a link, with the tags of a sub-interface; nothing on a point-to-point link.
 pub fn header(link: Link, to: MacAddr, what: EtherType) -> Vec<u8> {
     match link.tags {
+        _ if link.point_to_point => Vec::new(),
         None => Ethernet::new(to, link.mac, what).as_bytes().to_vec(),
         Some(tags) => tags.header(to, link.mac, what).into_iter().take(Ethernet::LEN + tags.len()).collect(),
     }
@@ -347,7 +351,9 @@ fn adjacency(interface: u32, link: Link, address: IpAddr, neighbor: &Neighbor) -
         IpAddr::V4(address) => (address.to_bits().into(), EtherType::IPV4),
         IpAddr::V6(address) => (address.to_bits(), EtherType::IPV6),
     };
-    let header = neighbor.mac.map(|mac| header(link, mac, what));
+    // Whoever is at the other end needs no MAC address.
+    let mac = if link.point_to_point { Some(MacAddr::ZERO) } else { neighbor.mac };
+    let header = mac.map(|mac| header(link, mac, what));
     let kind = if neighbor.stale { AdjacencyKind::Stale } else { AdjacencyKind::Rewrite };
     header
         .and_then(|header| Adjacency::with_rewrite(interface, link.mtu, next_hop, &header))

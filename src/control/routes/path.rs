@@ -9,7 +9,8 @@ use std::sync::Arc;
 pub struct Hop {
     /// The next router, of the route's own address family.
     pub gateway: IpAddr,
-    /// The interface that it is on; looked up when it isn't said. A link-local gateway is none without it.
+    /// The interface that it is on; looked up when it isn't said. A link-local gateway is none without it, and the unspecified one
+    /// is whoever is at the other end of a point-to-point link.
     pub interface: Option<u32>,
     /// Its share of the flows.
     pub weight: u16,

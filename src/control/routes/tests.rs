@@ -56,7 +56,7 @@ fn made_of(next_hop: u128) -> String {
 }
 
 fn link(up: bool) -> Link {
-    Link { mac: MacAddr([2, 0, 0, 0, 0, 1]), tags: None, mtu: 1500, up }
+    Link { mac: MacAddr([2, 0, 0, 0, 0, 1]), tags: None, mtu: 1500, up, ..Link::default() }
 }
 
 fn via(gateways: &[&str]) -> Path {
@@ -336,7 +336,8 @@ fn headers_follow_the_interface() {
     both(|| {
         let mut routes = routes();
         routes.neighbor_known(0, LAN, ip("192.168.1.9"), MacAddr([2, 0, 0, 0, 0, 9])).unwrap();
-        let changed = Link { mac: MacAddr([2, 0, 0, 0, 0, 0x77]), tags: Some(Tags::single(100)), mtu: 1400, up: true };
+        let mac = MacAddr([2, 0, 0, 0, 0, 0x77]);
+        let changed = Link { mac, tags: Some(Tags::single(100)), mtu: 1400, ..link(true) };
         routes.set_link(LAN, changed).unwrap();
         let adjacency = ways(&routes, "192.168.1.9")[0].0;
         let what = if FAMILY.get() == Family::Ip4 { [8, 0] } else { [0x86, 0xdd] };

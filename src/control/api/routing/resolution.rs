@@ -96,7 +96,7 @@ fn gateway(router: &Router, hop: &Hop, interface: Option<u32>, reachable: bool) 
     };
     ResolveStep {
         kind: "gateway".to_owned(),
-        gateway: Some(hop.gateway.to_string()),
+        gateway: (!hop.gateway.is_unspecified()).then(|| hop.gateway.to_string()),
         interface: interface.map(|index| router.interfaces.name(index)),
         state: Some(state.to_owned()),
         ..ResolveStep::default()
@@ -123,7 +123,7 @@ fn end(router: &Router, address: IpAddr, adjacency: &Adjacency) -> Option<Resolv
     Some(ResolveStep {
         kind: "adjacency".to_owned(),
         r#type: Some(word.to_owned()),
-        gateway: next_hop.map(|next_hop| next_hop.to_string()),
+        gateway: next_hop.filter(|next_hop| !next_hop.is_unspecified()).map(|next_hop| next_hop.to_string()),
         interface: (adjacency.interface != 0).then(|| router.interfaces.name(adjacency.interface)),
         mac: neighbor.and_then(|neighbor| neighbor.mac).map(|mac| mac.to_string()),
         state: neighbor.map(|neighbor| neighbor.state.as_str().to_owned()),
