@@ -5,7 +5,7 @@ mod check;
 mod edit;
 mod file;
 
-use crate::{Mac, Name, Time, UnknownUnicast, keyword::keywords};
+use crate::{Mac, Name, Time, UnknownUnicast, keyword::keywords, op::Change};
 use std::{collections::BTreeMap, fmt, net::IpAddr, ops::RangeInclusive};
 
 pub(crate) use check::check;
@@ -92,6 +92,20 @@ impl Bridge {
     pub const MAC_AGES: RangeInclusive<Time> = Time::seconds(10)..=Time::seconds(1_000_000);
     /// The most stations by default.
     pub const MAC_LIMIT: u32 = 65_536;
+}
+
+/// What of a bridge is different, a line for its settings and one for each static station.
+pub(crate) fn changed(name: &Name, change: &Change<Bridge>) -> String {
+    let Change { from, to } = change;
+    let alone = |bridge: &Bridge| Bridge { static_macs: BTreeMap::new(), ..bridge.clone() }.encode();
+    let settings = Some(alone(from).differences(&alone(to))).filter(|differences| !differences.is_empty());
+    let settings = settings.map(|differences| format!("~ bridge {name}: {differences}"));
+    let line = |sign, key: &StationKey, station: &Station| format!("{sign} static mac {key} {station} bridge {name}");
+    let gone = from.static_macs.iter().filter(|(key, station)| to.static_macs.get(key) != Some(station));
+    let gone = gone.map(|(key, station)| line('-', key, station));
+    let new = to.static_macs.iter().filter(|(key, station)| from.static_macs.get(key) != Some(station));
+    let new = new.map(|(key, station)| line('+', key, station));
+    settings.into_iter().chain(gone).chain(new).collect::<Vec<_>>().join("\n")
 }
 
 /// ` KEY VALUE` for everything that is not as by default.

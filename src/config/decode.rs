@@ -138,7 +138,9 @@ impl<'n> Fields<'n> {
 
     /// The entry of a key.
     pub fn entry(&mut self, key: &'static str) -> Option<&'n Entry> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.entries.iter().find(|e| e.key == key)
     }
 

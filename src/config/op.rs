@@ -2,8 +2,8 @@
 
 use crate::{
     Api, Bridge, Buffers, Config, DEFAULT_VRF, Driver, Eal, Interface, Lldp, Mac, Member, Mirror, MssClamp, Name,
-    Nat44, NeighborKey, PolicyRoute, Route, RouteKey, RouterAdvertisements, State, Urpf, Vrf, Workers, mirrors,
-    policy_routes,
+    Nat44, NeighborKey, PolicyRoute, Route, RouteKey, RouterAdvertisements, State, Urpf, Vrf, Workers, bridges,
+    mirrors, policy_routes, yaml::Node,
 };
 use ipnet::IpNet;
 use std::{collections::BTreeMap, fmt};
@@ -315,9 +315,15 @@ impl fmt::Display for Setting {
             }
             Self::Bridge(change) => {
                 let word = |port: &Option<Member>| port.as_ref().map_or("off".to_owned(), Member::to_string);
-                write!(f, "bridge {} -> {}", word(&change.from), word(&change.to))
+                match (&change.from, &change.to) {
+                    (Some(from), Some(to)) if from.bridge == to.bridge => f.write_str(&from.differences(to)),
+                    (from, to) => write!(f, "bridge {} -> {}", word(from), word(to)),
+                }
             }
-            Self::Driver(change) => write!(f, "{change}"),
+            Self::Driver(change) => {
+                let (from, to) = (change.from.encode(Node::map()), change.to.encode(Node::map()));
+                f.write_str(&from.differences(&to))
+            }
         }
     }
 }
@@ -328,8 +334,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// One line, as in a diff: `+` for what comes, `-` for what goes, `~` for what changes. [`Op::Nat44Set`] and
-/// [`Op::PolicyRoutesSet`] have a line for each thing that is different.
+/// One line, as in a diff: `+` for what comes, `-` for what goes, `~` for what changes. [`Op::Nat44Set`],
+/// [`Op::PolicyRoutesSet`], [`Op::BridgeSet`] and [`Op::MirrorsSet`] have a line for each thing that is different.
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -340,7 +346,7 @@ impl fmt::Display for Op {
             Self::VrfAdd(name) => write!(f, "+ vrf {name}"),
             Self::VrfRemove(name) => write!(f, "- vrf {name}"),
             Self::BridgeAdd { name, bridge } => write!(f, "+ bridge {name}{bridge}"),
-            Self::BridgeSet { name, change } => write!(f, "~ bridge {name}:{change}"),
+            Self::BridgeSet { name, change } => f.write_str(&bridges::changed(name, change)),
             Self::BridgeRemove { name, .. } => write!(f, "- bridge {name}"),
             Self::InterfaceCreate { name, interface } => write!(f, "+ interface {name}: {interface}"),
             Self::InterfaceRemove { name, interface } => write!(f, "- interface {name}: {}", interface.driver),

@@ -4,7 +4,7 @@ mod check;
 mod file;
 mod vlans;
 
-use crate::{keyword::keywords, name::Name};
+use crate::{keyword::keywords, name::Name, yaml::Node};
 use std::fmt;
 
 pub(crate) use check::{bridge_exists, check};
@@ -166,6 +166,16 @@ impl fmt::Display for Member {
             write!(f, " mac-limit {limit}")?;
         }
         write!(f, "{}{}", self.storm_control, self.tagging)
+    }
+}
+
+impl Member {
+    /// The keys that differ between two ports of a bridge.
+    pub(crate) fn differences(&self, to: &Self) -> String {
+        // What is said of a sub-interface's tags by default is no difference either way.
+        let is_sub = |port: &Self| matches!(port.tagging, Tagging::Rewrite(_));
+        let is_sub = is_sub(self) || is_sub(to);
+        self.encode(Node::map(), is_sub).differences(&to.encode(Node::map(), is_sub))
     }
 }
 

@@ -178,12 +178,12 @@ pub(crate) fn check(check: &mut Check<'_>) {
     let config = check.config;
     let mut users = HashMap::new();
     for (name, interface) in &config.interfaces {
-        let (ends, key) = match &interface.driver {
-            Driver::Gre(gre) => (&gre.ends, gre.key),
-            Driver::Ipip(ipip) => (&ipip.ends, None),
+        let (ends, key, key_possible) = match &interface.driver {
+            Driver::Gre(gre) => (&gre.ends, gre.key, true),
+            Driver::Ipip(ipip) => (&ipip.ends, None, false),
             _ => continue,
         };
-        let kind = interface.driver.as_str();
+        let (kind, a) = (interface.driver.as_str(), if key_possible { "a gre tunnel" } else { "an ipip tunnel" });
         let spot = |key| Spot::new("interfaces", name).key(key);
         let what = format!("interface {name}");
         check.vrf(spot("underlay-vrf"), &format!("{what}: underlay-vrf"), &ends.underlay_vrf);
@@ -193,11 +193,11 @@ pub(crate) fn check(check: &mut Check<'_>) {
         }
         vxlan::check_remote(check, spot("remote"), &format!("{what}: remote"), ends.local, ends.remote);
         if let Some(other) = users.insert((kind, ends.local, ends.remote, key, &ends.underlay_vrf), name) {
-            let message = format!("{what}: interface {other} is a {kind} tunnel between these ends already");
-            let hint = match (&interface.driver, key) {
-                (Driver::Gre(_), None) => "expected other ends, or a `key`",
-                (Driver::Gre(_), Some(_)) => "expected other ends, or another `key`",
-                _ => "expected other ends",
+            let message = format!("{what}: interface {other} is {a} between these ends already");
+            let hint = match key {
+                _ if !key_possible => "expected other ends",
+                None => "expected other ends, or a `key`",
+                Some(_) => "expected other ends, or another `key`",
             };
             check.problem(spot("remote"), message, hint);
         }
@@ -209,7 +209,7 @@ pub(crate) fn check(check: &mut Check<'_>) {
             (config.sub_interfaces(name).next().is_some(), "sub-interfaces"),
         ] {
             if unused {
-                let message = format!("{what}: {key}: a {kind} tunnel carries packets, not Ethernet frames");
+                let message = format!("{what}: {key}: {a} carries packets, not Ethernet frames");
                 check.problem(spot(key), message, format!("expected no {key}, or driver vxlan"));
             }
         }

@@ -129,6 +129,9 @@ impl fmt::Display for ByteSize {
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        if ms == 0 {
+            return f.write_str("0s");
+        }
         let largest_first: Vec<_> = TIMES_MS.iter().rev().copied().collect();
         write_unit(f, ms, &largest_first)
     }

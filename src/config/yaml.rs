@@ -92,6 +92,27 @@ impl Node {
         }
     }
 
+    /// The keys of two mappings whose values differ, as `key old -> new`; `default` where there is none.
+    pub fn differences(&self, to: &Node) -> String {
+        let value = |node: &Node, key: &str| node.entries().iter().find(|e| e.key == key).map(|e| e.value.clone());
+        let mut keys: Vec<&str> = Vec::new();
+        for entry in self.entries().iter().chain(to.entries()) {
+            if !keys.contains(&entry.key.as_str()) {
+                keys.push(&entry.key);
+            }
+        }
+        let word = |value: Option<Node>| match value {
+            None => "default".to_owned(),
+            Some(Node { value: Value::Text(text), .. }) => text,
+            Some(value) => flow(&value),
+        };
+        let differs = keys.into_iter().filter_map(|key| {
+            let (from, to) = (value(self, key), value(to, key));
+            (from != to).then(|| format!("{key} {} -> {}", word(from), word(to)))
+        });
+        differs.collect::<Vec<_>>().join(", ")
+    }
+
     /// What kind of value it is, for messages.
     pub fn kind(&self) -> &'static str {
         match self.value {

@@ -10,7 +10,8 @@ pub(crate) fn check(check: &mut Check<'_>) {
     let config = check.config;
     for (name, bridge) in &config.bridges {
         let what = format!("bridge {name}");
-        if config.interfaces.get(name).is_some_and(|interface| interface.driver != Driver::Bvi) {
+        let taken = config.interfaces.get(name).is_some_and(|interface| interface.driver != Driver::Bvi);
+        if taken && !check.partial.contains(name) {
             let hint = "expected another name: a bridge's own interface is called as the bridge";
             check.problem(Spot::new("bridges", name), format!("{what}: an interface has this name"), hint);
         }
@@ -48,6 +49,10 @@ fn check_station(check: &mut Check<'_>, bridge: &Name, key: &StationKey, station
     if !key.mac.is_unicast() {
         let hint = "expected one of a single station: the first byte even, not all zeroes";
         check.problem(spot_of(bridge, key, "mac"), format!("{what}: no station's address"), hint);
+    }
+    if config.interfaces.get(bridge).is_some_and(|bvi| bvi.mac == Some(key.mac)) {
+        let message = format!("{what}: that of the bridge's own interface");
+        check.problem(spot_of(bridge, key, "mac"), message, "expected the address of another station");
     }
     let name = &station.interface;
     if !check.interface(spot_of(bridge, key, "interface"), &what, name) || check.partial.contains(name) {

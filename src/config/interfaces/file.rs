@@ -95,6 +95,7 @@ pub(crate) fn insert(
                     "a sub-interface is called `parent.vlan`: rename the other interface of that name"
                 };
                 reader.error(at, format!("interface {}: stands here twice", other.key()), hint);
+                partial.insert(other.key().clone());
             }
         }
     }

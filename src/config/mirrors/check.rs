@@ -58,14 +58,13 @@ fn check_target(check: &mut Check<'_>, name: &Name, to: &Name) {
         check.problem(spot(), format!("{what}: {to} is used by {user}"), "expected an interface without another use");
     }
     let carriers = carriers(config, to);
-    for (other, said) in &config.mirrors {
-        if let Some(from) = said.from.iter().find(|from| carriers.contains(from)) {
-            let message = match other == name {
-                true => format!("{what}: what leaves by {to} is copied from {from}: a loop"),
-                false => format!("{what}: what leaves by {to} is copied from {from} by mirror {other}"),
-            };
-            check.problem(spot(), message, "expected an interface that no mirror copies from");
-        }
+    let copied = |said: &'_ super::Mirror| said.from.iter().find(|from| carriers.contains(from)).cloned();
+    if let Some((other, from)) = config.mirrors.iter().find_map(|(other, said)| Some((other, copied(said)?))) {
+        let message = match other == name {
+            true => format!("{what}: what leaves by {to} is copied from {from}: a loop"),
+            false => format!("{what}: what leaves by {to} is copied from {from} by mirror {other}"),
+        };
+        check.problem(spot(), message, "expected an interface that no mirror copies from");
     }
 }
 

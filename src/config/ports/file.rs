@@ -157,12 +157,13 @@ impl Trunk {
         }
         let sets = fields.list("vlans", reader, Vlans::read);
         let native = fields.read("native", reader, |text| off_or(text, |text| number(text, &VLANS))).flatten();
-        let at = fields.at("vlans");
+        let (at, none) =
+            (fields.at("vlans"), fields.entry("vlans").is_some_and(|entry| entry.value.items().is_empty()));
         fields.close(reader);
-        let vlans = Vlans::union(sets?.into_iter().map(|(set, _)| set));
-        if vlans.iter().next().is_none() {
+        if none {
             reader.error(at, format!("{what}: vlans: found none"), format!("expected {}", Vlans::WANTED));
         }
+        let vlans = Vlans::union(sets?.into_iter().map(|(set, _)| set));
         Some(Self { vlans, native })
     }
 

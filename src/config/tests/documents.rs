@@ -68,11 +68,12 @@ proptest! {
 
     /// However a file is damaged, it is read or refused, and each error points into it.
     #[test]
-    fn damaged_files_are_read_or_refused(which in 0..3usize, cuts in prop::collection::vec((any::<Index>(), any::<Index>(), "[\\PC\n:,{}\\[\\]\"-]{0,3}"), 1..4)) {
+    fn damaged_files_are_read_or_refused(which in 0..4usize, cuts in prop::collection::vec((any::<Index>(), any::<Index>(), "[\\PC\n:,{}\\[\\]\"-]{0,3}"), 1..4)) {
         let router = include_str!("../../../tests/config/good-router.yaml");
         let nat44 = include_str!("../../../tests/config/good-nat44.yaml");
         let dual = include_str!("../../../tests/config/good-dual-stack.yaml");
-        let mut text: Vec<char> = [router, nat44, dual][which].chars().collect();
+        let vswitch = include_str!("../../../tests/config/good-vswitch.yaml");
+        let mut text: Vec<char> = [router, nat44, dual, vswitch][which].chars().collect();
         for (at, length, with) in cuts {
             let at = at.index(text.len());
             let end = (at + length.index(8)).min(text.len());

@@ -45,12 +45,10 @@ impl Part {
             Part::Bvi(name) => drop(config.interfaces.insert(name, Interface::new(Driver::Bvi))),
             Part::Port(name, mut port) => {
                 let Some(interface) = config.interfaces.get_mut(&name) else { return };
-                // What a sub-interface and others can't have is what they have by default.
-                let tags = Tagging::for_port(interface.parent().is_some());
-                if matches!(port.tagging, Tagging::Plain | Tagging::Rewrite(_)) && matches!(tags, Tagging::Plain) {
-                    port.tagging = tags;
-                } else if port.tagging == Tagging::Plain {
-                    port.tagging = tags;
+                // What others can't have, or would be written otherwise.
+                let is_sub = interface.parent().is_some();
+                if matches!((&port.tagging, is_sub), (Tagging::Rewrite(_), false) | (Tagging::Plain, true)) {
+                    port.tagging = Tagging::for_port(is_sub);
                 }
                 interface.bridge = Some(port);
             }
