@@ -24,6 +24,7 @@ mod runtime;
 mod shell;
 mod show_bridges;
 mod show_route;
+mod snooping;
 mod trace;
 mod traceroute;
 mod tunnel;
@@ -76,6 +77,7 @@ pub static GRAMMAR: Grammar = Grammar::new(
         show_bridges::COMMANDS,
         bridge::COMMANDS,
         mac_table::COMMANDS,
+        snooping::COMMANDS,
         mirror_edit::COMMANDS,
         lldp_set::COMMANDS,
         snooping::COMMANDS,

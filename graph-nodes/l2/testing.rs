@@ -2,12 +2,15 @@
 
 use super::{Bridging, Domain, Port, PortKind};
 use crate::ethernet;
+use crate::ip::{V4, V6};
 use crate::link_control::Frames;
+use crate::vxlan::Underlay;
+use crate::{interface, tunnel};
 use millrace_engine::builtin::INTERFACE_TX;
 use millrace_engine::epoch::domain;
 use millrace_engine::node::NoTrace;
 use millrace_engine::testing::Testbed;
-use millrace_engine::{Ctx, Graph, Node, NodeName, Packet, counters, edges};
+use millrace_engine::{Ctx, Feature, Graph, Node, NodeName, Packet, counters, edges};
 use millrace_tables::mac::Station;
 
 /// Ports of the tests' first domain.
@@ -45,6 +48,22 @@ impl Node for Router {
     }
 }
 
+/// In the place of what sends by tunnels, which captures come before: on for nobody.
+struct Encap<const N: usize>;
+
+const ENCAPS: [NodeName; 3] = [tunnel::encap::NAME, <V4 as Underlay>::ENCAP, <V6 as Underlay>::ENCAP];
+
+impl<const N: usize> Node for Encap<N> {
+    const NAME: NodeName = ENCAPS[N];
+    type Next = Next;
+    type Count = Count;
+    type Trace = NoTrace;
+
+    fn packet(&mut self, _: &mut Packet<'_>, _: &mut Ctx<'_, Self>) -> Next {
+        Next::Tx
+    }
+}
+
 /// A bridge on a testbed.
 pub struct Bridge {
     pub bridging: Bridging,
@@ -64,6 +83,10 @@ impl Bridge {
         super::register(&mut graph, &bridging);
         crate::link_control::register(&mut graph, &link_control);
         graph.node(|_| Router).input(ethernet::input::NAME);
+        graph.node(|_| Encap::<0>).node(|_| Encap::<1>).node(|_| Encap::<2>);
+        for node in ENCAPS {
+            graph.feature(Feature { arc: interface::output::ARC.name, node, after: &[], before: &[] });
+        }
         let bed = Testbed::new(graph, workers, ports);
         ports.iter().for_each(|port| bed.switch(super::FEATURE.arc, super::FEATURE.node, *port, true));
         Bridge { bridging, link_control, bed }

@@ -3,6 +3,7 @@
 use super::{Router, cross_connect, mss_clamp, urpf};
 use millrace_engine::{ArcName, NodeName};
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 /// What is on, each with its interface.
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ mod ping;
 mod routing;
 mod runtime;
 mod show;
+mod snooping;
 mod system;
 mod traceroute;
 mod tunnels;

@@ -11,6 +11,7 @@ impl Show for Api {
     type ListNat44SessionsStream = Items<Nat44Sessions>;
     type ListNat44MappingsStream = Items<Nat44Mappings>;
     type ListMacTableStream = Items<MacEntries>;
+    type ListBindingsStream = Items<Bindings>;
 
     async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<Version> {
         ok(system::version(&self.0.lock()))
@@ -85,6 +86,14 @@ impl Show for Api {
 
     async fn list_vxlan(&self, request: Request<ListVxlanRequest>) -> Answer<ListVxlanReply> {
         ok(vxlan::list(&self.0.lock(), &request.into_inner())?)
+    }
+
+    async fn list_snooping(&self, request: Request<ListSnoopingRequest>) -> Answer<ListSnoopingReply> {
+        ok(snooping::list(&self.0.lock(), &request.into_inner())?)
+    }
+
+    async fn list_bindings(&self, request: Request<ListBindingsRequest>) -> Answer<Items<Bindings>> {
+        snooping::bindings(&self.0, &request.into_inner())
     }
 
     async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {
