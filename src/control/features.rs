@@ -16,9 +16,9 @@ impl Router {
         self.follow_vxlan();
         self.follow_tunnels();
         self.follow_bridge_links();
-    }
         self.follow_snooped_links(Instant::now());
         self.follow_mirrors();
+    }
 
     /// Lets the features of all interfaces be those of their settings.
     pub(super) fn follow_features(&mut self) {

@@ -88,6 +88,10 @@ impl Show for Api {
         ok(vxlan::list(&self.0.lock(), &request.into_inner())?)
     }
 
+    async fn list_mirrors(&self, request: Request<ListMirrorsRequest>) -> Answer<ListMirrorsReply> {
+        ok(mirrors::list(&self.0.lock(), &request.into_inner())?)
+    }
+
     async fn list_snooping(&self, request: Request<ListSnoopingRequest>) -> Answer<ListSnoopingReply> {
         ok(snooping::list(&self.0.lock(), &request.into_inner())?)
     }
@@ -109,10 +113,6 @@ impl Show for Api {
     }
 
     async fn list_trace(&self, request: Request<ListTraceRequest>) -> Answer<ListTraceReply> {
-    async fn list_mirrors(&self, request: Request<ListMirrorsRequest>) -> Answer<ListMirrorsReply> {
-        ok(mirrors::list(&self.0.lock(), &request.into_inner())?)
-    }
-
         ok(runtime::trace(&self.0.lock(), request.into_inner().limit as usize))
     }
 
