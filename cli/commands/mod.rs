@@ -1,5 +1,6 @@
 //! All commands: a file for each feature, listed here once.
 mod address;
+mod bond;
 mod bridge;
 mod buffers;
 mod capture;
@@ -11,6 +12,8 @@ mod features;
 mod graph;
 mod graph_svg;
 mod interface;
+mod lacp;
+mod lldp;
 mod lldp_set;
 mod mac_table;
 mod mirror;
@@ -78,11 +81,13 @@ pub static GRAMMAR: Grammar = Grammar::new(
         bridge::COMMANDS,
         mac_table::COMMANDS,
         snooping::COMMANDS,
+        mirror::COMMANDS,
         mirror_edit::COMMANDS,
         lldp_set::COMMANDS,
-        snooping::COMMANDS,
-        mirror::COMMANDS,
         vxlan::COMMANDS,
+        bond::COMMANDS,
+        lacp::COMMANDS,
+        lldp::COMMANDS,
         tunnel::COMMANDS,
         nat44::COMMANDS,
         nat44::EDITS,
@@ -113,6 +118,7 @@ pub static GRAMMAR: Grammar = Grammar::new(
         ("mirror", "add and remove mirrors: copies of frames"),
         ("lldp", "what neighbours at layer 2 are told"),
         ("watch", "what happens, as it happens"),
+        ("show lldp", "neighbours that tell of themselves by LLDP"),
         ("show nat44", "translation of addresses"),
         ("nat44", "translate addresses between inside and outside"),
         ("nat44 inside", "interfaces that lead to the hosts whose addresses are hidden"),

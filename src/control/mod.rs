@@ -386,6 +386,13 @@ impl Router {
         self.check_devices(Instant::now());
     }
 
+    /// The daemon ends: others are told, while that can be sent.
+    pub fn farewell(&mut self) {
+        self.end_advertising();
+        self.end_bonds();
+        self.end_lldp();
+    }
+
     /// Lets the counters of interfaces begin anew.
     pub fn clear_counters(&mut self) {
         let Router { engine, interfaces, .. } = self;

@@ -198,6 +198,27 @@ impl Show for Answers {
         ok(ListTunnelsReply { tunnels: vec![gre0] })
     }
 
+    async fn list_bonds(&self, request: Request<ListBondsRequest>) -> Answer<ListBondsReply> {
+        self.note(request.into_inner());
+        let bond0 = Bond { bond: "bond0".into(), link: "up".into(), mode: "lacp".into(), ..Bond::default() };
+        ok(ListBondsReply { bonds: vec![bond0] })
+    }
+
+    async fn list_lacp(&self, request: Request<ListLacpRequest>) -> Answer<ListLacpReply> {
+        self.note(request.into_inner());
+        let bond0 = LacpBond { bond: "bond0".into(), rate: "slow".into(), ..LacpBond::default() };
+        ok(ListLacpReply { bonds: vec![bond0] })
+    }
+
+    async fn list_lldp_neighbors(
+        &self,
+        request: Request<ListLldpNeighborsRequest>,
+    ) -> Answer<ListLldpNeighborsReply> {
+        self.note(request.into_inner());
+        let switch = LldpNeighbor { interface: "wan".into(), port_id: "Gi0/1".into(), ..LldpNeighbor::default() };
+        ok(ListLldpNeighborsReply { enabled: true, neighbors: vec![switch], interfaces: Vec::new() })
+    }
+
     async fn list_bridges(&self, _: Request<ListBridgesRequest>) -> Answer<ListBridgesReply> {
         ok(bridges::list())
     }
@@ -208,18 +229,18 @@ impl Show for Answers {
         items(bridges::stations(&request))
     }
 
-    async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {
-        let node = NodeRuntime { node: "ip4-input".into(), calls: 2, vectors: 1, packets: 3, ..Default::default() };
-        ok(Runtime { span_seconds: 2.0, nodes: vec![node], ..Default::default() })
-    }
-
-    async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersReply> {
     async fn list_mirrors(&self, _: Request<ListMirrorsRequest>) -> Answer<ListMirrorsReply> {
         let from = vec!["lan".into()];
         let mirror = Mirror { mirror: "m1".into(), from, to: Some("wan".into()), state: "active".into(), ..Mirror::default() };
         ok(ListMirrorsReply { mirrors: vec![mirror] })
     }
 
+    async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {
+        let node = NodeRuntime { node: "ip4-input".into(), calls: 2, vectors: 1, packets: 3, ..Default::default() };
+        ok(Runtime { span_seconds: 2.0, nodes: vec![node], ..Default::default() })
+    }
+
+    async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersReply> {
         ok(ListWorkersReply { workers: vec![Worker { mode: "adaptive".into(), ..Default::default() }] })
     }
 

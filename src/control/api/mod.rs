@@ -5,6 +5,7 @@ mod bridges;
 mod config;
 mod edits;
 mod interfaces;
+mod link;
 pub mod listener;
 mod mirrors;
 mod nat44;

@@ -1,6 +1,9 @@
 //! The service `Show`: everything there is to see.
 
-use super::{Answer, Api, Items, bridges, interfaces, mirrors, nat44, ok, routing, runtime, snooping, stream, system, tunnels, vxlan};
+use super::{
+    Answer, Api, Items, bridges, interfaces, link, mirrors, nat44, ok, routing, runtime, snooping, stream, system,
+    tunnels, vxlan,
+};
 use millrace_api::v1::show_server::Show;
 use millrace_api::v1::*;
 use tonic::{Request, Response};
@@ -80,6 +83,14 @@ impl Show for Api {
         bridges::stations(&self.0, request.into_inner())
     }
 
+    async fn list_snooping(&self, request: Request<ListSnoopingRequest>) -> Answer<ListSnoopingReply> {
+        ok(snooping::list(&self.0.lock(), &request.into_inner())?)
+    }
+
+    async fn list_bindings(&self, request: Request<ListBindingsRequest>) -> Answer<Items<Bindings>> {
+        snooping::bindings(&self.0, &request.into_inner())
+    }
+
     async fn list_tunnels(&self, request: Request<ListTunnelsRequest>) -> Answer<ListTunnelsReply> {
         ok(tunnels::list(&self.0.lock(), &request.into_inner())?)
     }
@@ -92,12 +103,16 @@ impl Show for Api {
         ok(mirrors::list(&self.0.lock(), &request.into_inner())?)
     }
 
-    async fn list_snooping(&self, request: Request<ListSnoopingRequest>) -> Answer<ListSnoopingReply> {
-        ok(snooping::list(&self.0.lock(), &request.into_inner())?)
+    async fn list_bonds(&self, request: Request<ListBondsRequest>) -> Answer<ListBondsReply> {
+        ok(link::list_bonds(&self.0.lock(), &request.into_inner())?)
     }
 
-    async fn list_bindings(&self, request: Request<ListBindingsRequest>) -> Answer<Items<Bindings>> {
-        snooping::bindings(&self.0, &request.into_inner())
+    async fn list_lacp(&self, request: Request<ListLacpRequest>) -> Answer<ListLacpReply> {
+        ok(link::list_lacp(&self.0.lock(), &request.into_inner())?)
+    }
+
+    async fn list_lldp_neighbors(&self, request: Request<ListLldpNeighborsRequest>) -> Answer<ListLldpNeighborsReply> {
+        ok(link::list_lldp_neighbors(&self.0.lock(), &request.into_inner())?)
     }
 
     async fn get_runtime(&self, _: Request<GetRuntimeRequest>) -> Answer<Runtime> {

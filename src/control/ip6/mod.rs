@@ -156,8 +156,8 @@ impl Router {
         self.start_advertising(index, Instant::now());
     }
 
-    /// Tells all hosts that the router is no way out any more: the daemon ends.
-    pub fn farewell(&mut self) {
+    /// Tells all hosts that the router is no way out any more.
+    pub(super) fn end_advertising(&mut self) {
         self.ip6.advertisers.list().into_iter().for_each(|index| self.stop_advertising(index));
     }
 
