@@ -1,7 +1,7 @@
 //! The rows of the table, in its order.
 
 use crate::report::Row;
-use crate::{af_xdp, dpdk, failover, forward, idle, ip6, memif, nat44, routes, updates, valgrind};
+use crate::{af_xdp, dpdk, failover, flood, forward, idle, ip6, l2, memif, nat44, routes, updates, valgrind};
 
 const CLOCKS: &str = Row::CLOCKS;
 
@@ -15,11 +15,15 @@ pub const ROWS: &[Row] = &[
     Row::new("next-hop-failover", "milliseconds", failover::run).target(10.0).noise(5.0),
     Row::new("ip6-1-prefix", CLOCKS, ip6::one_prefix).target(50.0).paced(),
     Row::new("ip6-250k-routes", CLOCKS, ip6::routes).target(100.0).paced(),
+    Row::new("l2-bridge", CLOCKS, l2::small).target(40.0).paced(),
+    Row::new("l2-bridge-65k", CLOCKS, l2::large).target(70.0).paced(),
     Row::new("workers-2", "times one worker", forward::two_workers).target(1.9).more().needs("a second processor"),
     Row::new("nat44-65k", CLOCKS, nat44::small).target(100.0).paced(),
     Row::new("nat44-1m", CLOCKS, nat44::large).target(140.0).paced(),
     Row::new("nat44-new-sessions", "sessions/s", nat44::new_sessions).target(2e6).more().paced(),
     Row::new("nat44-session-bytes", "bytes", nat44::session_bytes).target(160.0),
+    Row::new("l2-flood-8", "clocks/copy", flood::short).paced(),
+    Row::new("l2-flood-8-1518", "clocks/copy", flood::long).paced(),
     // Before loads in this process, which keep huge pages until it ends.
     Row::new("dpdk-null-io", "clocks above testpmd", dpdk::null_io).target(25.0).noise(3.0).needs("dpdk-testpmd"),
     Row::new("memif-to-memif", "Mpps without loss", memif::run).target(5.0).more().paced().needs("a second processor"),

@@ -141,7 +141,7 @@ fn a_target_that_is_down_or_goes_costs_nothing() {
         net.lan.send(&sent);
         assert_eq!(next(&net.wan).as_ref(), Some(&left));
     };
-    net.router.run("interface set probe state down");
+    net.router.run("interface set probe down");
     pass();
     let shown = mirror(&net, "m");
     assert_eq!(
@@ -149,7 +149,7 @@ fn a_target_that_is_down_or_goes_costs_nothing() {
         (&"target down".into(), &0.into(), &1.into())
     );
     assert_eq!(net.router.errors("mirror-rx", "target is down"), 1);
-    net.router.run("interface set probe state up");
+    net.router.run("interface set probe up");
     eventually("the target is up", || (mirror(&net, "m")["state"] == "active").then_some(()));
     net.probe.drain();
     pass();
@@ -167,7 +167,7 @@ fn a_target_that_is_down_or_goes_costs_nothing() {
     // All at once, by a file.
     let without = CONFIG.replace("  probe: {driver: af-packet, device: probe, mtu: 9000}\n", "");
     net.router.write_config(&without);
-    net.router.run(&format!("config load {}", net.router.config_file().display()));
+    net.router.run(&format!("config apply {}", net.router.config_file().display()));
     pass();
     net.router.rebase();
     assert_eq!(net.router.list("show mirrors"), Vec::<Value>::new());
@@ -279,26 +279,32 @@ bridges: {{br0: {{}}}}
 interfaces:
   one: {{driver: af-packet, device: one, bridge: br0}}
   two: {{driver: af-packet, device: two, bridge: br0}}
-  seen: {{driver: tap}}
+  seen: {{driver: tap, device: seen}}
 mirrors:
   tapped: {{from: [one], to: seen}}
   written: {{from: [one], file: {}}}
 ",
         file.display()
     ));
+    // What the kernels say in IPv6 of their own accord comes at no certain time.
+    for namespace in [&*lab.router, &*one, &*two] {
+        namespace.sysctl("net.ipv6.conf.all.disable_ipv6=1");
+    }
     one.ping(&two.address);
     HttpServer::start(&two, 1 << 20).fetch(&one);
-    router.settle();
-    let (count, missed) = eventually("both have seen the same", || {
+    // What was received and what was sent: each frame of the download once for either mirror.
+    eventually("both have seen all", || {
         let [tapped, written] = ["tapped", "written"].map(|name| router.json(&format!("show mirrors {name}")));
-        let missed = written["missed_queue_full"].as_u64()?;
-        let all = tapped["copied"].as_u64()? + tapped["missed_no_buffer"].as_u64()?;
-        (all == written["copied"].as_u64()? + missed).then_some((written["copied"].as_u64()?, missed))
+        let number = |mirror: &Value, key: &str| mirror[key].as_u64().unwrap_or_default();
+        let passed = ["rx_packets", "tx_packets"].map(|key| router.counter("one", key));
+        let seen = [
+            number(&tapped, "copied") + number(&tapped, "missed_no_buffer"),
+            number(&written, "copied") + number(&written, "missed_queue_full"),
+        ];
+        let packets = captured(&file);
+        let of = |direction| packets.iter().filter(|packet| packet.direction == direction).count() as u64;
+        let all_written =
+            packets.len() as u64 == number(&written, "copied") && of(1) <= passed[0] && of(2) <= passed[1];
+        (seen == [passed.iter().sum(); 2] && all_written && passed[1] > 500).then_some(())
     });
-    // What was received and what was sent: each frame of the download once, in their order.
-    let packets = written(&file, count as usize);
-    let of = |direction| packets.iter().filter(|packet| packet.direction == direction).count() as u64;
-    assert!(of(1) > 10 && of(2) > 500 && of(1) + of(2) == count, "{} in, {} out", of(1), of(2));
-    let passed = router.counter("one", "rx_packets") + router.counter("one", "tx_packets");
-    assert_eq!(count + missed, passed, "{}", router.run("show mirrors"));
 }

@@ -58,13 +58,15 @@ impl Layer {
     /// What packets begin with when this node gets them. Those at `error-drop` begin with what the last node left, most
     /// often IP's.
     pub fn at(node: NodeName) -> Layer {
-        const FRAMES: [NodeName; 6] = [
+        const FRAMES: [NodeName; 8] = [
             DEVICE_INPUT,
             INTERFACE_TX,
             crate::ethernet::input::NAME,
             crate::interface::output::NAME,
             crate::capture::rx::NAME,
             crate::capture::tx::NAME,
+            crate::mirror::rx::NAME,
+            crate::mirror::tx::NAME,
         ];
         match node {
             crate::arp::input::NAME => Layer::Arp,

@@ -11,7 +11,9 @@ pub mod tx;
 
 pub use tap::{Mirror, Tagged, Tap, Target, Totals};
 
-use crate::{cross_connect, interface, l2};
+use crate::ip::{V4, V6};
+use crate::vxlan::Underlay;
+use crate::{bond, cross_connect, interface, l2, tunnel};
 use millrace_engine::builtin::DEVICE_INPUT_ARC;
 use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::epoch::{Slots, domain};
@@ -24,14 +26,14 @@ pub const RX_FEATURE: Feature = Feature {
     arc: DEVICE_INPUT_ARC.name,
     node: rx::NAME,
     after: &[crate::capture::rx::NAME],
-    before: &[cross_connect::node::NAME, l2::input::NAME],
+    before: &[bond::input::NAME, cross_connect::node::NAME, l2::input::NAME],
 };
 /// Copies frames that leave: as they are before a tunnel, a bond or a bridge takes them.
 pub const TX_FEATURE: Feature = Feature {
     arc: interface::output::ARC.name,
     node: tx::NAME,
     after: &[crate::capture::tx::NAME],
-    before: &[l2::bvi_output::NAME],
+    before: &[l2::bvi_output::NAME, tunnel::encap::NAME, V4::ENCAP, V6::ENCAP, bond::output::NAME],
 };
 
 /// By interface, what taps its frames; clones are handles to the same tables.
