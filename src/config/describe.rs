@@ -78,9 +78,10 @@ impl fmt::Display for Driver {
 
 impl fmt::Display for NextHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.gateway)?;
-        if let Some(interface) = &self.interface {
-            write!(f, " interface {interface}")?;
+        match (&self.interface, self.has_gateway()) {
+            (None, _) => write!(f, "{}", self.gateway)?,
+            (Some(interface), true) => write!(f, "{} interface {interface}", self.gateway)?,
+            (Some(interface), false) => write!(f, "interface {interface}")?,
         }
         if self.weight == 1 { Ok(()) } else { write!(f, " weight {}", self.weight) }
     }

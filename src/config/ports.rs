@@ -18,9 +18,9 @@ pub struct Member {
     pub bridge: Name,
     /// Whether stations behind it are learnt. Default true.
     pub learn: bool,
-    /// Whether broadcast and multicast frames of other ports leave by it. Default true.
+    /// Whether its broadcast and multicast frames are flooded. Default true.
     pub flood: bool,
-    /// What becomes, at this port, of frames to stations that nobody knows: whether they leave by it. Default flood.
+    /// What becomes of its frames to stations that nobody knows. Default flood.
     pub unknown_unicast: UnknownUnicast,
     /// Whether frames between it and other isolated ports are dropped. Default false.
     pub isolated: bool,

@@ -12,7 +12,7 @@ use crate::{
 use ipnet::IpNet;
 use std::{
     collections::btree_map::Entry::{Occupied, Vacant},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 /// What names a route: there is one for each prefix of a VRF.
@@ -65,7 +65,8 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NextHop {
     /// The next router, of the prefix's address family. Without `interface` it is looked up in the route's VRF: on a connected
-    /// subnet, or by another route. A link-local one needs `interface`.
+    /// subnet, or by another route. A link-local one needs `interface`. The unspecified address: none, as by a tunnel that has one
+    /// other end only; see [`NextHop::has_gateway`].
     pub gateway: IpAddr,
     /// The interface it is on, of the route's VRF or of another one.
     pub interface: Option<Name>,
@@ -118,6 +119,19 @@ impl NextHop {
     /// A next hop of weight 1 that is looked up.
     pub const fn new(gateway: IpAddr) -> Self {
         Self { gateway, interface: None, weight: 1 }
+    }
+
+    /// Whether there is a next router to find: by a tunnel of packets, there is only its other end.
+    pub const fn has_gateway(&self) -> bool {
+        !self.gateway.is_unspecified()
+    }
+
+    /// What stands for no gateway in the routes of a prefix.
+    pub const fn no_gateway(prefix: IpNet) -> IpAddr {
+        match prefix {
+            IpNet::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpNet::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        }
     }
 }
 
@@ -187,7 +201,7 @@ fn decode_hops(node: &Node, key: Option<&RouteKey>, name: &str, reader: &mut Rea
                     None
                 }
             },
-            _ => decode_hop(item, name, reader),
+            _ => decode_hop(item, key, name, reader),
         };
         if let (Some(key), Some(hop)) = (key, &hop) {
             reader.place(hop.spot(key), item.at);
@@ -200,9 +214,18 @@ fn decode_hops(node: &Node, key: Option<&RouteKey>, name: &str, reader: &mut Rea
     (!hops.is_empty()).then(|| Route::via(hops))
 }
 
-fn decode_hop(node: &Node, name: &str, reader: &mut Reader) -> Option<NextHop> {
+fn decode_hop(node: &Node, key: Option<&RouteKey>, name: &str, reader: &mut Reader) -> Option<NextHop> {
     let mut fields = Fields::open(node, name, "a next hop", reader)?;
-    let gateway = fields.required("gateway", reader);
+    let gateway = match key {
+        // By a tunnel there is none.
+        Some(key) if fields.has("interface") && !fields.has("gateway") => Some(NextHop::no_gateway(key.prefix)),
+        _ => fields.required("gateway", reader),
+    };
+    if let Some(gateway) = gateway.filter(|gateway: &IpAddr| fields.has("gateway") && gateway.is_unspecified()) {
+        let message = format!("{}: cannot take \"{gateway}\"", fields.name("gateway"));
+        reader.error(fields.at("gateway"), message, "expected the address of the next router");
+        return None;
+    }
     let interface = fields.scalar("interface", reader);
     let weight = fields.number("weight", 1..=NextHop::MAX_WEIGHT, reader).unwrap_or(1);
     fields.close(reader);
@@ -226,7 +249,8 @@ pub(crate) fn encode(config: &Config) -> Node {
 
 impl NextHop {
     fn encode(&self) -> Node {
-        let node = Node::map().with("gateway", Node::text(self.gateway));
+        let node = Node::map();
+        let node = if self.has_gateway() { node.with("gateway", Node::text(self.gateway)) } else { node };
         let node = self.interface.iter().fold(node, |node, interface| node.with("interface", Node::text(interface)));
         node.with_unless(&1, "weight", &self.weight)
     }
@@ -287,7 +311,10 @@ fn check_hops(check: &mut Check<'_>, key: &RouteKey, hops: &[NextHop]) {
     }
     for (i, hop) in hops.iter().enumerate() {
         let spot = || hop.spot(key);
-        let what = format!("route {key}: via {}", hop.gateway);
+        let what = match hop.has_gateway() {
+            true => format!("route {key}: via {}", hop.gateway),
+            false => format!("route {key}: via {hop}"),
+        };
         if hop.gateway.is_ipv4() != key.prefix.addr().is_ipv4() {
             let family = if key.prefix.addr().is_ipv4() { "IPv4" } else { "IPv6" };
             let message = format!("{what}: another address family");
@@ -302,6 +329,18 @@ fn check_hops(check: &mut Check<'_>, key: &RouteKey, hops: &[NextHop]) {
         let same = |other: &NextHop| other.gateway == hop.gateway && other.interface == hop.interface;
         if hops[..i].iter().any(same) {
             check.problem(spot(), format!("{what}: stands here twice"), "give it a larger `weight` instead");
+        }
+        if !hop.has_gateway()
+            && let Some(name) = &hop.interface
+        {
+            let known = check.interface(spot(), &what, name) && !check.partial.contains(name);
+            let interface = check.config.interfaces.get(name).filter(|_| known);
+            if interface.is_some_and(|interface| interface.driver.has_ethernet()) {
+                let hint =
+                    format!("expected the address of the next router on {name}: only tunnels of packets need none");
+                check.problem(spot(), format!("{what}: gateway is missing"), hint);
+            }
+            continue;
         }
         // A route may leave its VRF by an interface of another one: the gateway is there.
         let interface = hop.interface.as_ref().and_then(|name| check.config.interfaces.get_key_value(name));

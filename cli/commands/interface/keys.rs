@@ -159,12 +159,12 @@ const TUNNELS: &[&str] = &["vxlan", "gre", "ipip"];
 pub const OF_PORTS: [Keyword; 11] = [
     keyword("bridge", "BRIDGE", Kind::BridgeOr(&["off"]), "the bridge that it is a port of; or off"),
     keyword("learn", "BOOL", BOOL, "port: whether stations behind it are learnt"),
-    keyword("flood", "BOOL", BOOL, "port: whether broadcast and multicast of other ports leave by it"),
+    keyword("flood", "BOOL", BOOL, "port: whether its broadcast and multicast is flooded"),
     keyword(
         "unknown-unicast",
         "WHAT",
         Kind::Choice(&["flood", "drop"]),
-        "port: whether frames to stations that nobody knows leave by it",
+        "port: what becomes of its frames to stations that nobody knows",
     ),
     keyword("isolated", "BOOL", BOOL, "port: whether frames between it and other isolated ports are dropped"),
     keyword(

@@ -43,11 +43,11 @@ pub fn read(request: EditRequest) -> Result<Vec<Edit>, Status> {
         },
         Asked::RouteAdd(asked) => Edit::RouteAdd {
             key: key(&asked.prefix, asked.vrf.as_deref())?,
-            route: route(&asked.r#type, &asked.next_hops, asked.next_vrf.as_deref())?,
+            route: route(word("prefix", &asked.prefix)?, &asked.r#type, &asked.next_hops, asked.next_vrf.as_deref())?,
         },
         Asked::RouteReplace(asked) => Edit::RouteReplace {
             key: key(&asked.prefix, asked.vrf.as_deref())?,
-            route: route(&asked.r#type, &asked.next_hops, asked.next_vrf.as_deref())?,
+            route: route(word("prefix", &asked.prefix)?, &asked.r#type, &asked.next_hops, asked.next_vrf.as_deref())?,
         },
         Asked::RouteRemove(asked) => Edit::RouteRemove { key: key(&asked.prefix, asked.vrf.as_deref())? },
         Asked::NeighborAdd(add) => {
@@ -135,6 +135,7 @@ fn neighbor(interface: &str, address: &str) -> Result<NeighborKey, Status> {
 
 /// A route of this type over these next hops, or into this VRF.
 pub(super) fn route(
+    prefix: IpNet,
     kind: &str,
     next_hops: &[millrace_api::v1::NextHop],
     next_vrf: Option<&str>,
@@ -162,15 +163,28 @@ pub(super) fn route(
             Err(Status::invalid_argument(format!("a route of type {kind} takes no next hops")))
         }
         Some(route) => Ok(route),
-        None => Ok(Route::via(next_hops.iter().map(hop).collect::<Result<_, _>>()?)),
+        None => Ok(Route::via(next_hops.iter().map(|asked| hop(prefix, asked)).collect::<Result<_, _>>()?)),
     }
 }
 
-fn hop(asked: &millrace_api::v1::NextHop) -> Result<NextHop, Status> {
-    let Some(gateway) = &asked.gateway else { return Err(Status::invalid_argument("a next hop needs a gateway")) };
+/// A next hop; by a tunnel of packets, it needs no gateway.
+fn hop(prefix: IpNet, asked: &millrace_api::v1::NextHop) -> Result<NextHop, Status> {
     let interface = asked.interface.as_deref().filter(|name| !name.is_empty());
+    let gateway = match &asked.gateway {
+        Some(gateway) => {
+            let gateway: std::net::IpAddr = word("gateway", gateway)?;
+            if gateway.is_unspecified() {
+                return Err(Status::invalid_argument(format!(
+                    "gateway {gateway}; expected the address of the next router"
+                )));
+            }
+            gateway
+        }
+        None if interface.is_some() => NextHop::no_gateway(prefix),
+        None => return Err(Status::invalid_argument("a next hop needs a gateway")),
+    };
     Ok(NextHop {
-        gateway: word("gateway", gateway)?,
+        gateway,
         interface: interface.map(|name| word("interface", name)).transpose()?,
         weight: u16::try_from(asked.weight.max(1)).unwrap_or(u16::MAX),
     })

@@ -9,7 +9,7 @@ use crate::control::{Router, Shared};
 use ipnet::IpNet;
 use millrace_api::v1::route_updates::What;
 use millrace_api::v1::{RouteAction, RouteChange, RouteOrigin, RouteRefusal, RouteUpdates, RouteUpdatesReply};
-use millrace_config::{DEFAULT_VRF, Route, never_routed};
+use millrace_config::{DEFAULT_VRF, NextHop, Route, never_routed};
 use millrace_tables::load_balance::MAX_BUCKETS;
 use tonic::{Status, Streaming};
 
@@ -169,10 +169,17 @@ fn path(router: &Router, change: &RouteChange) -> Result<Path, String> {
         RouteAction::Remove => return Ok(Path::Blackhole),
         RouteAction::Add | RouteAction::Replace => {}
     }
-    let route = route(&change.r#type, &change.next_hops, change.next_vrf.as_deref())
+    // What stands for no gateway is of the family of the prefixes, of which all are one.
+    let prefix = change.prefixes.first().and_then(|text| text.parse().ok()).unwrap_or_default();
+    let route = route(prefix, &change.r#type, &change.next_hops, change.next_vrf.as_deref())
         .map_err(|status| status.message().to_owned())?;
+    let by_wire = |hop: &NextHop| {
+        let interface = hop.interface.as_ref().and_then(|name| router.interfaces.named(name));
+        !hop.has_gateway() && interface.is_some_and(|interface| interface.driver.has_ethernet())
+    };
     match &route {
         Route::Via(hops) if hops.is_empty() => Err("a unicast route needs a next hop".to_owned()),
+        Route::Via(hops) if hops.iter().any(by_wire) => Err("a next hop needs a gateway".to_owned()),
         Route::Via(hops) if hops.len() > MAX_BUCKETS => Err(format!("more than {MAX_BUCKETS} next hops")),
         Route::Via(hops) if hops.iter().any(|hop| hop.interface.is_none() && is_link_local(hop.gateway)) => {
             Err("a link-local gateway needs an interface".to_owned())

@@ -201,8 +201,12 @@ fn route() -> impl Strategy<Value = Piece> {
             let prefix: ipnet::IpNet = prefix.parse().unwrap();
             // A gateway of the other family would be refused, and so few routes would be there.
             let gateways = if prefix.addr().is_ipv4() { GATEWAYS } else { GATEWAYS_IPV6 };
-            let via = |(n, interface, weight): (usize, _, _)| NextHop {
-                gateway: gateways[n % gateways.len()].parse().unwrap(),
+            let via = |(n, interface, weight): (usize, Option<Name>, _)| NextHop {
+                // By a tunnel of packets there may be none.
+                gateway: match interface.as_ref().is_some_and(|name| *name == "i" && n % 2 == 0) {
+                    true => NextHop::no_gateway(prefix),
+                    false => gateways[n % gateways.len()].parse().unwrap(),
+                },
                 interface,
                 weight,
             };
