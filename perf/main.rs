@@ -27,6 +27,7 @@ mod rows;
 mod testpmd;
 mod updates;
 mod valgrind;
+mod vxlan;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -1,7 +1,7 @@
 //! The rows of the table, in its order.
 
 use crate::report::Row;
-use crate::{af_xdp, dpdk, failover, flood, forward, idle, ip6, l2, memif, nat44, routes, updates, valgrind};
+use crate::{af_xdp, dpdk, failover, flood, forward, idle, ip6, l2, memif, nat44, routes, updates, valgrind, vxlan};
 
 const CLOCKS: &str = Row::CLOCKS;
 
@@ -24,6 +24,8 @@ pub const ROWS: &[Row] = &[
     Row::new("nat44-session-bytes", "bytes", nat44::session_bytes).target(160.0),
     Row::new("l2-flood-8", "clocks/copy", flood::short).paced(),
     Row::new("l2-flood-8-1518", "clocks/copy", flood::long).paced(),
+    Row::new("vxlan-encap", CLOCKS, vxlan::encap).paced(),
+    Row::new("vxlan-decap", CLOCKS, vxlan::decap).paced(),
     // Before loads in this process, which keep huge pages until it ends.
     Row::new("dpdk-null-io", "clocks above testpmd", dpdk::null_io).target(25.0).noise(3.0).needs("dpdk-testpmd"),
     Row::new("memif-to-memif", "Mpps without loss", memif::run).target(5.0).more().paced().needs("a second processor"),
