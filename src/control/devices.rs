@@ -51,6 +51,7 @@ impl Router {
             parent,
             device: None,
             idle: Vec::new(),
+            fresh: settings.driver.is_virtual() && parent_index.is_none(),
             link: if settings.driver.is_virtual() { Link::Up } else { Link::Missing },
             mac: MacAddr(settings.mac.map_or_else(|| unset_mac(&settings.driver, name), |mac| mac.0)),
             problem: None,
@@ -87,6 +88,7 @@ impl Router {
     /// Takes an interface away, with its device.
     pub(super) fn remove_interface(&mut self, index: u32) {
         self.forget6(index);
+        self.end_lldp_port(index);
         self.engine.set_up(index, false);
         let actions = self.neighbors.clear(Some(index));
         self.act(actions);
@@ -121,6 +123,12 @@ impl Router {
             interface.pollers = pairs.iter().enumerate().filter_map(polls).collect();
             let attach = |(at, QueuePair { rx, tx })| Attach { worker: worker(at), rx, tx };
             self.engine.attach(index, pairs.into_iter().enumerate().map(attach).collect());
+            self.announce(index);
+        }
+        let fresh: Vec<u32> = self.interfaces.iter().filter(|i| i.fresh).map(|i| i.index).collect();
+        for index in fresh {
+            let Some(interface) = self.interfaces.get_mut(index) else { continue };
+            interface.fresh = false;
             self.announce(index);
         }
     }

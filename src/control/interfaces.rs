@@ -53,6 +53,8 @@ pub struct Interface {
     pub device: Option<Box<dyn Device>>,
     /// Queues of the device that no worker has yet.
     pub idle: Vec<QueuePair>,
+    /// Whether it has no device, and what is below it may not be there yet, as the change that makes it is not done.
+    pub fresh: bool,
     /// What the device said last.
     pub link: Link,
     /// The MAC address in use.
@@ -255,11 +257,11 @@ impl Interfaces {
         }
     }
 
-    /// Whether these can hear something now: the device has its queues.
+    /// Whether these can hear something now: the device has its queues, or those of what is below have.
     pub fn has_listeners(&self, index: u32) -> bool {
         match self.get(index) {
             Some(Interface { parent: Some((parent, _)), .. }) => self.has_listeners(*parent),
-            Some(i) => self.is_shared(index) && i.idle.is_empty(),
+            Some(i) => self.is_shared(index) && i.idle.is_empty() && !i.fresh,
             None => false,
         }
     }
