@@ -212,9 +212,11 @@ impl Router {
     fn set_interface(&mut self, index: u32, setting: &Setting) -> Result<(), String> {
         let table = match setting {
             Setting::Vrf(change) => self.table(&change.to)?,
-            // Hosts are told while that can still be sent.
+            // Others are told while that can still be sent.
             Setting::State(change) if change.to == State::Down => {
                 self.stop_advertising(index);
+                self.end_lldp_port(index);
+                self.quiet_bond(index);
                 0
             }
             Setting::RouterAdvertisements(change) => {

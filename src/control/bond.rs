@@ -167,6 +167,16 @@ impl Router {
         }
     }
 
+    /// A member or a bond is going to be switched off: partners send their frames elsewhere from now on.
+    pub(super) fn quiet_bond(&mut self, index: u32) {
+        let is_it = |(member, of): &(&u32, &Member)| **member == index || of.bond == index;
+        let last = |(member, of): (&u32, &Member)| {
+            self.bonds.bonds.get(&of.bond)?.lacp.as_ref()?.good_bye(port_number(*member))
+        };
+        let sends = self.bonds.members.iter().filter(is_it).filter_map(last).collect();
+        self.send_lacp(sends);
+    }
+
     /// The end: partners send their frames elsewhere from now on.
     pub(super) fn end_bonds(&mut self) {
         let members: Vec<(u32, u32)> = self.bonds.members.iter().map(|(index, member)| (*index, member.bond)).collect();

@@ -114,6 +114,7 @@ impl Router {
         let mut idle: Vec<(bool, u32)> =
             self.interfaces.iter().filter(|i| !i.idle.is_empty()).map(|i| (is_source(&i.driver), i.index)).collect();
         idle.sort_unstable();
+        let attached = !idle.is_empty();
         for (_, index) in idle {
             let Some(interface) = self.interfaces.get_mut(index) else { continue };
             let pairs = std::mem::take(&mut interface.idle);
@@ -124,6 +125,9 @@ impl Router {
             let attach = |(at, QueuePair { rx, tx })| Attach { worker: worker(at), rx, tx };
             self.engine.attach(index, pairs.into_iter().enumerate().map(attach).collect());
             self.announce(index);
+        }
+        if attached {
+            self.interface_changed();
         }
         let fresh: Vec<u32> = self.interfaces.iter().filter(|i| i.fresh).map(|i| i.index).collect();
         for index in fresh {

@@ -122,7 +122,7 @@ impl Router {
     }
 
     /// An interface takes part no more: neighbours are told, if that can be, and forgotten.
-    fn end_lldp_port(&mut self, index: u32) {
+    pub(super) fn end_lldp_port(&mut self, index: u32) {
         let Some(mut port) = self.lldp.ports.remove(&index) else { return };
         self.send_lldp(index, &port.sender.told().good_bye());
         for neighbor in port.neighbors.clear() {

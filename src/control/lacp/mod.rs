@@ -130,6 +130,13 @@ impl Aggregator {
         last.into_iter().map(|pdu| Send { port: number, pdu }).chain(self.settle(now)).collect()
     }
 
+    /// What the partner of a port is told before that is switched off, so that it sends its frames elsewhere at once.
+    #[must_use]
+    pub fn good_bye(&self, number: u16) -> Option<Send> {
+        let last = self.ports.get(&number)?.clone().farewell();
+        last.map(|pdu| Send { port: number, pdu })
+    }
+
     /// The link of a port came or went.
     #[must_use]
     pub fn set_enabled(&mut self, number: u16, enabled: bool, now: Instant) -> Vec<Send> {

@@ -391,6 +391,10 @@ fn members_come_and_go_without_the_others() {
     assert_eq!((port, said.port, said.state.0, sends.len()), (1, 1, READY, 1), "it carries nothing any more");
     assert_eq!(muxes(&bond), [Mux::Distributing]);
     assert_eq!(bond.remove(1, at(3000)), []);
+    // Before it is switched off, the same is said of it.
+    let said = bond.good_bye(2).unwrap();
+    assert_eq!((said.port, said.pdu.actor().state.0, bond.good_bye(1)), (2, READY, None));
+    assert_eq!(muxes(&bond), [Mux::Distributing]);
     // The same again is the same.
     assert_eq!(bond.add(2, at(3000)), []);
     assert_eq!(muxes(&bond), [Mux::Distributing]);
