@@ -112,3 +112,7 @@ impl Node for Flood {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "flood_tests.rs"]
+mod tests;
