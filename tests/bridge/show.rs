@@ -1,0 +1,42 @@
+//! What operators read.
+
+use crate::net::{Wired, station};
+use harness::frames;
+
+#[test]
+fn a_bridge_shows_what_it_is_and_what_happened() {
+    let net = Wired::start(
+        "mac-age: 60s, mac-limit: 100, stp: pass, bvi: {addresses: [192.168.2.1/24]}",
+        ["isolated: true", "vlan: 10", "trunk: {vlans: '10,20-22', native: 5}", "state: down"],
+    );
+    net.pass(0, station(1), frames::BROADCAST);
+    net.pass(1, station(2), frames::BROADCAST);
+    let listed = net.router.run("show bridges");
+    let words: Vec<_> = listed.lines().nth(1).expect("a line").split_whitespace().collect();
+    // The router itself is a station.
+    assert_eq!(words, ["br0", "3", "100", "1m00s", "0", "5", "192.168.2.1/24", "pa", "pb", "pc", "pd"], "{listed}");
+    let shown = net.router.run("show bridges br0");
+    let line = |begin: &str| -> Vec<String> {
+        let line = shown
+            .lines()
+            .find(|line| line.trim_start().starts_with(begin))
+            .unwrap_or_else(|| panic!("{begin}: {shown}"));
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    assert_eq!(line("pa "), ["pa", "up", "1", "0", "0", "0", "0", "-", "isolated"]);
+    assert_eq!(line("pb "), ["pb", "up", "1", "0", "0", "0", "0", "access", "10"]);
+    assert_eq!(line("pc "), ["pc", "up", "0", "0", "0", "0", "0", "trunk", "10,20-22", "native", "5"]);
+    assert_eq!(line("pd ")[..2], ["pd", "down"]);
+    assert_eq!(line("10 ")[..], ["10", "1", "-", "pb", "pc"]);
+    let frames = shown.lines().find(|line| line.trim_start().starts_with("frames")).expect("a line");
+    assert!(frames.contains("unknown-unicast flood, stp pass"), "{shown}");
+    let refused = net.router.ctl("show bridges br9");
+    assert!(refused.code != 0 && refused.stderr.contains("no bridge \"br9\""), "{refused:?}");
+    let json = net.router.json("show bridges br0");
+    assert_eq!((&json["bridge"], &json["mac_age"], &json["stations"]), (&"br0".into(), &60.into(), &3.into()));
+    let table = net.router.run("show mac-table vlan 10");
+    let row: Vec<_> = table.lines().nth(1).expect("a row").split_whitespace().take(4).collect();
+    assert_eq!(row, ["br0", "10", "02:00:00:00:aa:02", "pb"], "{table}");
+    let details = net.router.run("show interfaces pa");
+    assert!(details.contains("br0") && details.contains("device-input: l2-input"), "{details}");
+}
