@@ -26,7 +26,7 @@ fn lacpdu(actor: Port, partner: Port) -> Vec<u8> {
 
 /// The actor and the partner of a frame, if it is a LACPDU.
 fn read(frame: &[u8]) -> Option<(Port, Port)> {
-    let (_, to, kind, pdu) = frames::link(frame);
+    let (to, _, kind, pdu) = frames::link(frame);
     let is = kind == SLOW && to == GROUP && pdu.len() == 110 && pdu[..4] == [1, 1, 1, 20] && pdu[22..24] == [2, 20];
     is.then(|| (pdu[4..19].try_into().expect("15 bytes"), pdu[24..39].try_into().expect("15 bytes")))
 }
@@ -143,7 +143,7 @@ fn markers_are_answered_and_nonsense_is_counted() {
     marker.resize(110, 0);
     net.wires[0].send(&frames::ethernet(SWITCH, GROUP, SLOW, &marker));
     let answer = net.wires[0].expect("an answer", |frame| {
-        let (_, to, kind, pdu) = frames::link(frame);
+        let (to, _, kind, pdu) = frames::link(frame);
         (kind == SLOW && to == GROUP && pdu[0] == 2).then(|| pdu.to_vec())
     });
     assert_eq!((answer[2], &answer[4..16]), (2, &marker[4..16]), "a response with the same port, system and number");

@@ -29,7 +29,7 @@ fn switch(port: &str, ttl: u16, more: &[Vec<u8>]) -> Vec<u8> {
 
 /// The TLVs of a frame.
 fn read(frame: &[u8]) -> Option<Vec<(u8, Vec<u8>)>> {
-    let (_, to, kind, mut rest) = frames::link(frame);
+    let (to, _, kind, mut rest) = frames::link(frame);
     if (kind, to) != (LLDP, GROUP) {
         return None;
     }

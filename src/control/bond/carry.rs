@@ -41,6 +41,9 @@ impl Bond {
         if !interfaces.is_enabled(index) {
             return none("the bond is switched off".to_owned());
         }
+        if interfaces.is_up(member) && !is_usable(interfaces, member) {
+            return none("it is about to join".to_owned());
+        }
         if !is_usable(interfaces, member) {
             let off = interfaces.get(member).is_some_and(|member| member.state == State::Down);
             return none(if off { "it is switched off" } else { "its link is down" }.to_owned());
@@ -108,13 +111,22 @@ impl Router {
             n => format!("{n} of the {} members that min-links wants carry frames", self.min_links(index)),
         });
         let link = if up { Link::Up } else { Link::Down };
-        let told = self.bonds.bonds.get_mut(&index).is_some_and(|bond| std::mem::replace(&mut bond.told, true));
+        // Before workers have the queues of devices, there is nothing to tell.
+        let begins = states.iter().any(|(m, _)| self.interfaces.is_up(*m) && !is_usable(&self.interfaces, *m));
+        let told = match self.bonds.bonds.get_mut(&index) {
+            Some(bond) => {
+                let told = bond.told;
+                bond.told |= !begins;
+                told
+            }
+            None => true,
+        };
         let Some(interface) = self.interfaces.get_mut(index) else { return };
         let changed = interface.link != link;
         if changed || interface.problem != problem {
             (interface.link, interface.problem) = (link, problem.clone());
         }
-        if changed || !told {
+        if !begins && (changed || !told) {
             news.push(match problem {
                 None => (Severity::Info, format!("link up: {working} of {} members carry frames", states.len())),
                 Some(problem) => (Severity::Warning, format!("link down: {problem}")),

@@ -83,7 +83,7 @@ impl Router {
         let mac = self.lend_mac(index, wanted_mac);
         self.set_bond_mac(index, mac);
         self.give_to_members(index, mac, mtu);
-        self.follow_lacp(index, mac);
+        self.follow_lacp(index, wanted_mac, mac);
     }
 
     /// The bond's MAC address: the operator's, or that of the first member that has one, for as long as it is a member.
@@ -164,13 +164,15 @@ impl Router {
         self.tell_bond(index, crate::control::events::Severity::Warning, text);
     }
 
-    /// Lets the machines of LACP be those of the settings.
-    fn follow_lacp(&mut self, index: u32, mac: MacAddr) {
+    /// Lets the machines of LACP be those of the settings. The system's name is the bond's MAC address when it began: under another
+    /// name all would have to be agreed on anew, only because a member was taken away.
+    fn follow_lacp(&mut self, index: u32, wanted: Option<MacAddr>, mac: MacAddr) {
         let now = Instant::now();
         let Some(bond) = self.bonds.bonds.get_mut(&index) else { return };
         let numbers: BTreeSet<u16> = bond.members.iter().map(|member| port_number(*member)).collect();
+        let named = bond.lacp.as_ref().map(|lacp| lacp.settings().system);
         let wanted = is_lacp(&bond.settings).then_some(Settings {
-            system: mac,
+            system: wanted.or(named).unwrap_or(mac),
             key: port_number(index),
             fast: bond.settings.lacp_rate == config::LacpRate::Fast,
             min_links: bond.settings.min_links.into(),
