@@ -1,6 +1,6 @@
 //! Multicast listener queries (RFC 2710, RFC 3810): what they ask.
 
-use millrace_wire::Icmp6;
+use millrace_wire::{Icmp6, mld};
 use std::net::Ipv6Addr;
 
 /// Where the maximum response code lies in a message.
@@ -28,19 +28,13 @@ pub(super) fn query(message: &[u8], len: usize) -> Option<Query> {
     let group = Ipv6Addr::from_octets(*message.get(GROUP..)?.first_chunk()?);
     let max_delay_ms = match len {
         LEN1 => u32::from(code),
-        LEN2.. => max_delay(code),
+        LEN2.. => mld::max_response(code),
         _ => return None,
     };
     // Section 5.1.5: none in a general query.
     let group =
         if group.is_unspecified() { None } else { Some(group).filter(|group| group.is_multicast()).map(Some)? };
     Some(Query { group, max_delay_ms })
-}
-
-/// Section 5.1.3: a floating-point number from 32768 on.
-fn max_delay(code: u16) -> u32 {
-    let code = u32::from(code);
-    if code < 0x8000 { code } else { (code & 0xfff | 0x1000) << ((code >> 12 & 7) + 3) }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use millrace_engine::Waker;
 use millrace_engine::epoch::domain;
 use millrace_graph_nodes::l2::suppress::{self, Seen};
 use millrace_graph_nodes::l2::{Bridging, Groups, Heard, Watch};
-use millrace_wire::{igmp, mld, pim};
+use millrace_wire::{MacAddr, igmp, mld, pim};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -222,22 +222,24 @@ impl Router {
     }
 
     /// The addresses of the router's own interfaces in bridges that answer for stations.
-    fn own_addresses(&self) -> BTreeMap<(u16, IpAddr), (millrace_wire::MacAddr, u32)> {
+    fn own_addresses(&self) -> BTreeMap<(u16, IpAddr), (MacAddr, u32)> {
         let mut own = BTreeMap::new();
-        for (number, domain) in self.snooping.domains().filter(|(_, domain)| domain.suppress) {
-            let (name, vlan) = &domain.key;
-            let Some(bvi) = self.bridges.parts(name).and_then(|parts| parts.bvi) else { continue };
-            let untagged = self.bridges.port(bvi).is_some_and(|port| port.domain == number);
-            let of_vlan = |child: &u32| {
-                let tags = self.interfaces.get(*child).and_then(|interface| Some(&interface.parent.as_ref()?.1));
-                tags.is_some_and(|tags| tags.outer == *vlan && tags.inner.is_none())
+        let suppressing = self.bridges.iter().filter(|(_, settings, _)| settings.arp_suppression);
+        for (name, bvi) in suppressing.filter_map(|(name, _, parts)| Some((name, parts.bvi?))) {
+            let untagged = self.bridges.port(bvi).filter(|port| port.domain != 0).map(|port| (port.domain, bvi));
+            let of_child = |child: u32| {
+                let (_, tags) = self.interfaces.get(child)?.parent.as_ref().filter(|(_, tags)| tags.inner.is_none())?;
+                Some((self.bridges.domain(name, tags.outer)?, child))
             };
-            let interface = if untagged { Some(bvi) } else { self.interfaces.children(bvi).into_iter().find(of_vlan) };
-            let up = interface.filter(|index| self.interfaces.is_up(*index));
-            let Some(forwarded) = up.and_then(|index| self.interfaces.forwarded(index)) else { continue };
-            let four = forwarded.addresses.iter().map(|(address, _)| IpAddr::V4(*address));
-            let six = forwarded.addresses6.iter().map(|(address, _)| IpAddr::V6(*address));
-            own.extend(four.chain(six).map(|address| ((number, address), (forwarded.mac, bvi))));
+            let children = self.interfaces.children(bvi).into_iter().filter_map(of_child);
+            for (number, index) in untagged.into_iter().chain(children) {
+                let Some(forwarded) = self.interfaces.forwarded(index).filter(|_| self.interfaces.is_up(index)) else {
+                    continue;
+                };
+                let four = forwarded.addresses.iter().map(|(address, _)| IpAddr::V4(*address));
+                let six = forwarded.addresses6.iter().map(|(address, _)| IpAddr::V6(*address));
+                own.extend(four.chain(six).map(|address| ((number, address), (forwarded.mac, bvi))));
+            }
         }
         own
     }

@@ -158,12 +158,14 @@ fn answer<'g>(
     let station = Station::new(domain, binding.mac.0);
     let behind = bridging.stations.find(station, bridging.stations.place(station))?.port;
     let port = if usize::from(behind) < MAX_INTERFACES { behind.into() } else { bridging.behind(behind)? };
-    // Who is on the same wire hears the question, and answers for itself.
-    (port != packet.meta.rx_interface).then_some((binding, port))
+    // Who is on the same wire hears the question, and answers for itself. For a station that the asker doesn't reach, a router between
+    // the two may answer.
+    let rx = packet.meta.rx_interface;
+    let of = |interface| bridging.ports.get(interface, guard);
+    (port != rx && of(port)?.reaches(of(rx)?)).then_some((binding, port))
 }
 
-/// Sends the packet, which is the answer now, back to where the question came from: as if it came from the station that is behind `port`,
-/// so that what keeps ports apart keeps answers apart, too.
+/// Sends the packet, which is the answer now, back to where the question came from, as if it came from the station that is behind `port`.
 fn turn(packet: &mut Packet<'_>, port: u32) {
     let behind = Found::of(packet).behind;
     packet.meta.tx_interface = packet.meta.rx_interface;

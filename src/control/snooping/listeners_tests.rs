@@ -282,7 +282,7 @@ proptest! {
     fn hostile_hosts(steps in prop::collection::vec((0..4u32, 0..6u8, 0..3u8, any::<[u8; 4]>(), 0..9u64), 1..60)) {
         let (mut listeners, mut now) = (Listeners::default(), Instant::now());
         for (port, kind, group, noise, wait) in steps {
-            now += wait * SECOND;
+            now += wait as u32 * SECOND;
             let group = IpAddr::from([239, 0, 0, group]);
             let sources: Vec<IpAddr> = noise.iter().map(|n| IpAddr::from([10, 0, 0, n % 8])).collect();
             let packet = match kind {
