@@ -70,7 +70,7 @@ use ip6::Ip6;
 use lldp::Lldp;
 use millrace_config::{Config, HugePages, Name, WorkerMode};
 use millrace_engine::epoch::domain;
-use millrace_engine::{Engine, EngineConfig, EngineError, Mode, Waker, WorkerConfig};
+use millrace_engine::{Engine, EngineConfig, EngineError, LedgerTotals, Mode, Waker, WorkerConfig};
 use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::cross_connect::CrossConnects;
 use millrace_graph_nodes::forwarding::Forwarding;
@@ -216,6 +216,8 @@ impl Shared {
     }
 }
 
+/// How long what is said at the end may take to leave.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 /// Garbage older than this means that a worker hangs.
 const STUCK: Duration = Duration::from_secs(5);
 
@@ -391,6 +393,20 @@ impl Router {
         self.end_advertising();
         self.end_bonds();
         self.end_lldp();
+        // Workers have taken it, and before long it has left.
+        let _ = self.engine.run_on(0, || ());
+        let until = Instant::now() + LAST_WORDS;
+        while self.is_on_its_way() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether workers have packets that have not left yet.
+    fn is_on_its_way(&self) -> bool {
+        let ledgers = (0..self.engine.workers()).map(|worker| self.engine.ledger(worker));
+        let left = |ledger: LedgerTotals| (ledger.received + ledger.made, ledger.sent + ledger.dropped + ledger.consumed);
+        let (came, went) = ledgers.map(left).fold((0, 0), |(came, went), one| (came + one.0, went + one.1));
+        came > went
     }
 
     /// Lets the counters of interfaces begin anew.

@@ -2,6 +2,7 @@
 
 use harness::frames::{self, Mac};
 use harness::{Lab, Router, Wire, eventually};
+use std::cell::RefCell;
 use std::time::Duration;
 
 const SLOW: u16 = 0x8809;
@@ -34,6 +35,8 @@ fn read(frame: &[u8]) -> Option<(Port, Port)> {
 struct Net {
     router: Router,
     wires: [Wire; 2],
+    /// What the router said last on each cable.
+    heard: RefCell<[Option<(Port, Port)>; 2]>,
     _lab: Lab,
 }
 
@@ -49,19 +52,22 @@ interfaces:
 neighbors: [{{interface: bond0, address: 10.9.0.2, mac: '02:00:00:00:00:0a'}}]
 "
     ));
-    Net { router, wires, _lab: lab }
+    Net { router, wires, heard: RefCell::default(), _lab: lab }
 }
 
 impl Net {
-    /// What the router says on a cable now.
+    /// What the router said last on a cable.
     fn hear(&self, wire: usize) -> (Port, Port) {
-        self.wires[wire].drain();
-        self.wires[wire].expect("a LACPDU", read)
+        let last = self.wires[wire].drain().iter().filter_map(|frame| read(frame)).last();
+        let known = last.or(self.heard.borrow()[wire]);
+        let heard = known.unwrap_or_else(|| self.wires[wire].expect("a LACPDU", read));
+        self.heard.borrow_mut()[wire] = Some(heard);
+        heard
     }
 
     /// The switch says on a cable what it is, and that it knows the router.
     fn say(&self, wire: usize, system: Mac, state: u8) {
-        let (router, _) = self.wires[wire].expect("a LACPDU", read);
+        let (router, _) = self.hear(wire);
         self.wires[wire].send(&lacpdu(port(system, wire as u8 + 1, state), router));
     }
 
