@@ -40,7 +40,7 @@ test: packages ## Run all tests
 
 # Stable Rust does, with the switch for its own bootstrap. Leaks are the target's own to find: a pool is never freed.
 SECONDS ?= 600
-FUZZ ?= nat44 ip6 memif vhost
+FUZZ ?= nat44 ip6 vxlan memif vhost
 fuzz: packages ## Fuzz packet paths and devices' peers (FUZZ), each for SECONDS (600)
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	for target in $(FUZZ); do mkdir -p fuzz/corpus/$$target && \

@@ -6,11 +6,10 @@
 //! (RFC 6040 section 4.1, normal mode).
 
 use super::inner::Inner;
-use super::tables::{Remote, Tunnel};
+use super::tables::Remote;
 use super::underlay::{Frame, Underlay};
 use crate::forwarding::Forwarding;
 use crate::marks;
-use millrace_engine::epoch::Guard;
 use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
 use std::fmt;
 use std::marker::PhantomData;
@@ -67,6 +66,7 @@ impl<F: Underlay> VxlanEncap<F> {
 
 impl<F: Underlay> Node for VxlanEncap<F> {
     const NAME: NodeName = F::ENCAP;
+    const HOLDS: bool = true;
     type Next = Next<F>;
     type Count = Count;
     type Trace = Trace;
@@ -97,19 +97,57 @@ impl<F: Underlay> Node for VxlanEncap<F> {
             port: millrace_wire::Vxlan::source_port(inner.hash),
             len,
         });
-        let sent = match chosen {
-            Some(remote) => self.wrap(remote, inner, packet, cx.worker()),
-            None => self.replicate(tunnel, inner, packet, &guard, cx),
+        let sent = match (chosen, tunnel.replicate.as_slice()) {
+            (Some(remote), _) => wrap::<F>(&mut self.id, remote, inner, packet, cx.worker()),
+            (None, []) => Err(Count::NoRemote),
+            (None, [only]) => match self.forwarding.vxlan.remotes.get(*only, &guard) {
+                Some(remote) => wrap::<F>(&mut self.id, remote, inner, packet, cx.worker()),
+                None => Err(Count::NoRemote),
+            },
+            (None, _) => return cx.hold(),
         };
         if let Err(cause) = sent {
             return refuse(cause, tx, cx);
         }
-        for index in [tx, interface].iter().take(if tx == interface { 1 } else { 2 }) {
-            let counters = cx.interface(*index);
-            counters.tx_packets.add(1);
-            counters.tx_bytes.add(len as u64);
-        }
+        count(tx, interface, len, cx);
         Next::Lookup
+    }
+
+    /// A frame for every remote that the operator named. Long ones share the bytes behind their headers.
+    fn hold(&mut self, mut frame: Buffer, cx: &mut Ctx<'_, Self>) {
+        let guard = cx.guard();
+        let packet = frame.packet();
+        let (tx, len) = (packet.meta.tx_interface, packet.total_len());
+        let inner = Inner::of(packet.data(), packet.meta.flow_hash);
+        let (interface, VxlanEncap { forwarding, id, .. }) = (cx.hardware(tx), self);
+        let replicate = forwarding.vxlan.interfaces.get(interface, &guard).map_or(&[][..], |tunnel| &tunnel.replicate);
+        if replicate.is_empty() {
+            // They went while it was on its way here.
+            let dropped = refuse(Count::NoRemote, tx, cx);
+            return cx.send(frame, dropped);
+        }
+        let mut copies = cx.share(frame, replicate.len());
+        let (mut numbers, mut made) = (replicate.iter(), 0);
+        while let (Some(number), Some(mut copy)) = (numbers.next(), copies.next(cx)) {
+            made += 1;
+            let remote = forwarding.vxlan.remotes.get(*number, &guard).ok_or(Count::NoRemote);
+            let sent = remote.and_then(|to| wrap::<F>(id, to, inner, &mut copy.packet(), cx.worker()));
+            let next = sent.map_or_else(|cause| cx.drop(cause), |()| Next::Lookup);
+            cx.send(copy, next);
+        }
+        cx.count_n(Count::Copies, (made as u64).saturating_sub(1));
+        cx.count_n(Count::NoBuffer, (replicate.len() - made) as u64);
+        count(tx, interface, len, cx);
+    }
+}
+
+/// Counts a frame for the interface that sends it and the one that carries it.
+#[inline(always)]
+fn count<F: Underlay>(tx: u32, interface: u32, len: usize, cx: &mut Ctx<'_, VxlanEncap<F>>) {
+    for index in [tx, interface].iter().take(if tx == interface { 1 } else { 2 }) {
+        let counters = cx.interface(*index);
+        counters.tx_packets.add(1);
+        counters.tx_bytes.add(len as u64);
     }
 }
 
@@ -120,64 +158,34 @@ fn refuse<F: Underlay>(cause: Count, tx: u32, cx: &mut Ctx<'_, VxlanEncap<F>>) -
     cx.drop(cause)
 }
 
-impl<F: Underlay> VxlanEncap<F> {
-    /// Puts a remote's headers in front of a frame.
-    #[inline(always)]
-    fn wrap(&mut self, to: &Remote, inner: Inner, packet: &mut Packet<'_>, worker: usize) -> Result<(), Count> {
-        let Some(headers) = F::of(&to.headers) else { return Err(Count::Gone) };
-        let len = packet.total_len();
-        if !packet.retreat(size_of::<F::Outer>()) {
-            return Err(Count::NoHeadroom);
-        }
-        self.id = self.id.wrapping_add(1);
-        let Some(outer) = packet.header_mut::<F::Outer>() else { return Err(Count::NoHeadroom) };
-        *outer = *headers;
-        let df = to.df.unwrap_or(inner.df);
-        F::fill(outer, Frame { len: len as u16, tos: inner.tos, df, id: self.id, hash: inner.hash });
-        if to.checksum {
-            add_checksum::<F>(packet);
-        }
-        packet.mark_l3();
-        packet.meta.table = to.table;
-        packet.meta.flow_hash = inner.hash;
-        packet.meta.marks = marks::OWN | ((packet.meta.marks & marks::TUNNELS) + marks::ONE_TUNNEL);
-        to.traffic.sent(worker, len);
-        Ok(())
+/// Puts a remote's headers in front of a frame. `id`: of the packet before.
+#[inline(always)]
+fn wrap<F: Underlay>(
+    id: &mut u16,
+    to: &Remote,
+    inner: Inner,
+    packet: &mut Packet<'_>,
+    worker: usize,
+) -> Result<(), Count> {
+    let Some(headers) = F::of(&to.headers) else { return Err(Count::Gone) };
+    let len = packet.total_len();
+    if !packet.retreat(size_of::<F::Outer>()) {
+        return Err(Count::NoHeadroom);
     }
-
-    /// A frame for every remote that the operator named: copies for all but the last, which gets the frame itself.
-    #[inline(never)]
-    fn replicate(
-        &mut self,
-        tunnel: &Tunnel,
-        inner: Inner,
-        packet: &mut Packet<'_>,
-        guard: &Guard<'_>,
-        cx: &mut Ctx<'_, Self>,
-    ) -> Result<(), Count> {
-        let Some((last, others)) = tunnel.replicate.split_last() else { return Err(Count::NoRemote) };
-        for number in others {
-            let tables = self.forwarding.clone();
-            let Some(remote) = tables.vxlan.remotes.get(*number, guard) else { continue };
-            let Some(mut copy) = copy(packet, cx) else {
-                cx.count(Count::NoBuffer);
-                continue;
-            };
-            match self.wrap(remote, inner, &mut copy.packet(), cx.worker()) {
-                Ok(()) => {
-                    cx.count(Count::Copies);
-                    cx.send(copy, Next::Lookup);
-                }
-                Err(cause) => {
-                    let dropped = cx.drop(cause);
-                    cx.send(copy, dropped);
-                }
-            }
-        }
-        let tables = self.forwarding.clone();
-        let Some(remote) = tables.vxlan.remotes.get(*last, guard) else { return Err(Count::NoRemote) };
-        self.wrap(remote, inner, packet, cx.worker())
+    *id = id.wrapping_add(1);
+    let Some(outer) = packet.header_mut::<F::Outer>() else { return Err(Count::NoHeadroom) };
+    *outer = *headers;
+    let df = to.df.unwrap_or(inner.df);
+    F::fill(outer, Frame { len: len as u16, tos: inner.tos, df, id: *id, hash: inner.hash });
+    if to.checksum {
+        add_checksum::<F>(packet);
     }
+    packet.mark_l3();
+    packet.meta.table = to.table;
+    packet.meta.flow_hash = inner.hash;
+    packet.meta.marks = marks::OWN | ((packet.meta.marks & marks::TUNNELS) + marks::ONE_TUNNEL);
+    to.traffic.sent(worker, len);
+    Ok(())
 }
 
 /// RFC 768: a sum of zero is sent as 0xffff.
@@ -187,18 +195,4 @@ fn add_checksum<F: Underlay>(packet: &mut Packet<'_>) {
     if let Some(outer) = packet.header_mut::<F::Outer>() {
         F::set_checksum(outer, if checksum == 0 { 0xffff } else { checksum });
     }
-}
-
-/// The same frame in buffers of its own.
-fn copy<F: Underlay>(packet: &Packet<'_>, cx: &mut Ctx<'_, VxlanEncap<F>>) -> Option<Buffer> {
-    let mut copy = cx.alloc()?;
-    for segment in packet.segments() {
-        if !copy.append(segment, || cx.alloc_more()) {
-            cx.free(copy);
-            return None;
-        }
-    }
-    let meta = copy.packet().meta;
-    (meta.rx_interface, meta.marks) = (packet.meta.rx_interface, packet.meta.marks);
-    Some(copy)
 }

@@ -10,7 +10,7 @@ use super::tables::{Key, Known};
 use super::underlay::{Arrived, Underlay, sum};
 use crate::forwarding::Forwarding;
 use crate::neighbor_events::{NeighborEvent, NeighborEvents};
-use crate::{interface, marks};
+use crate::{interface, l2, marks};
 use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_tables::lpm::Address;
 use millrace_wire::{Ethernet, FromBytes, Udp, Vxlan};
@@ -125,7 +125,8 @@ impl<F: Underlay> VxlanInput<F> {
         let meta = &mut packet.meta;
         (meta.rx_interface, meta.adjacency, meta.flow_hash) = (known.interface, 0, 0);
         meta.marks &= marks::TUNNELS;
-        meta.scratch[2] = u64::from(known.remote) << 16;
+        // Numbers of remotes have 12 bits.
+        l2::set_behind(packet, known.remote as u16);
         Ok(())
     }
 }

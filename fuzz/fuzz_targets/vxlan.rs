@@ -1,0 +1,7 @@
+//! VXLAN under bytes that libFuzzer makes up.
+#![no_main]
+
+#[path = "../vxlan.rs"]
+mod vxlan;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| vxlan::run(data));
