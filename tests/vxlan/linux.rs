@@ -1,6 +1,6 @@
 //! What passes between a host in the router's bridge and Linux's VXLAN.
 
-use crate::net::{Net, Under, inner, inner6, linux_count, vxlan_device};
+use crate::net::{Net, Under, config, inner, inner6, linux_count, vxlan_device};
 use harness::{Iperf, eventually};
 
 #[test]
@@ -126,4 +126,21 @@ fn another_segment_is_not_heard() {
     assert!(!net.peers[0].reaches(&inner(0)));
     vxlan_device(&net.peers[0], Under::V4, 1, 100, "");
     net.peers[0].ping(&inner(0));
+}
+
+#[test]
+fn the_router_itself_is_in_the_segment() {
+    for under in Under::BOTH {
+        let net = Net::start(under, 2, "");
+        let remotes = format!("remotes: ['{}', '{}']", under.address(1), under.address(2));
+        let bvi = "br0: {bvi: {addresses: [10.9.0.99/24, '2001:db8:a::99/64']}}";
+        net.apply(&config(under, &remotes).replace("br0: {}", bvi));
+        for station in [&net.host, &net.peers[0], &net.peers[1]] {
+            station.ping("10.9.0.99");
+            station.ping("2001:db8:a::99");
+        }
+        for n in 0..=2 {
+            net.router.run(&format!("ping {} count 2", inner(n)));
+        }
+    }
 }

@@ -86,7 +86,7 @@ impl Net {
 
     /// Frames and datagrams that were dropped on their way through the bridge and VXLAN.
     pub fn lost(&self) -> u64 {
-        let ours = |node: &str| ["vxlan", "l2-", "interface-"].iter().any(|prefix| node.starts_with(prefix));
+        let ours = |node: &str| ["vxlan", "l2-", "interface-input"].iter().any(|prefix| node.starts_with(prefix));
         let all = self.router.list("show errors").into_iter();
         all.filter(|row| ours(row["node"].as_str().unwrap())).filter_map(|row| row["drops"].as_u64()).sum()
     }
@@ -107,7 +107,13 @@ impl Net {
     /// Replaces the configuration by one with other settings of `vx0`.
     #[track_caller]
     pub fn set(&self, settings: &str) {
-        let file = self.router.files().write("next.yaml", config(self.under, settings));
+        self.apply(&config(self.under, settings));
+    }
+
+    /// Replaces the configuration.
+    #[track_caller]
+    pub fn apply(&self, config: &str) {
+        let file = self.router.files().write("next.yaml", config);
         self.router.run(&format!("config apply {}", file.display()));
     }
 }
