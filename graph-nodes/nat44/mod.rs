@@ -120,8 +120,8 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding, nat: &Nat44) {
     graph.node(move |worker| in2out_slowpath::In2outSlowpath::new(tables.clone(), handle.clone(), worker));
     let handle = nat.clone();
     graph.node(move |worker| out2in::Out2in::new(handle.clone(), worker)).feature(out2in::FEATURE);
-    let handle = nat.clone();
-    graph.node(move |worker| out2in_slowpath::Out2inSlowpath::new(handle.clone(), worker));
+    let (tables, handle) = (forwarding.clone(), nat.clone());
+    graph.node(move |worker| out2in_slowpath::Out2inSlowpath::new(handle.clone(), tables.clone(), worker));
     let handle = nat.clone();
     graph.node(move |_| hairpin::Hairpin::new(handle.clone())).feature(hairpin::FEATURE);
     let handle = nat.clone();

@@ -48,7 +48,7 @@ fn nodes_of(workers: usize, spec: &Spec) -> Nodes {
         out: Bench::new(In2out::new(forwarding.clone(), nat.clone(), 0)),
         out_slow: Bench::new(In2outSlowpath::new(forwarding, nat.clone(), 0)),
         back: Bench::new(Out2in::new(nat.clone(), 0)),
-        back_slow: Bench::new(Out2inSlowpath::new(nat.clone(), 0)),
+        back_slow: Bench::new(Out2inSlowpath::new(nat.clone(), Forwarding::new(), 0)),
         nat,
     };
     nodes.out.arc(&crate::ip::lookup::ARC4, &[in2out::FEATURE], &[]);

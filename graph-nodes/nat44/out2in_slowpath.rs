@@ -2,6 +2,7 @@
 //! state of connections, and translates all that can be translated. What nobody asked for ends here.
 //! Reads: marks. Writes: table, flow hash, marks. Uses the scratch slot.
 
+use crate::forwarding::Forwarding;
 use crate::nat44::parse::{Kind, Malformed, Parsed, parse};
 use crate::nat44::state::{Opening, Refusal};
 use crate::nat44::trace::Translated;
@@ -42,14 +43,16 @@ counters! {
 /// The node.
 pub struct Out2inSlowpath {
     nat: Nat44,
+    /// Reads: what the router itself listens to.
+    forwarding: Forwarding,
     state: Local<State>,
 }
 
 impl Out2inSlowpath {
-    /// Reads rules; reads and writes the flows of `worker`.
-    pub fn new(nat: Nat44, worker: usize) -> Out2inSlowpath {
+    /// Reads rules, and in `forwarding` what the router itself listens to; reads and writes the flows of `worker`.
+    pub fn new(nat: Nat44, forwarding: Forwarding, worker: usize) -> Out2inSlowpath {
         let state = nat.state(worker).clone();
-        Out2inSlowpath { nat, state }
+        Out2inSlowpath { nat, forwarding, state }
     }
 }
 
@@ -154,11 +157,12 @@ impl Out2inSlowpath {
             Refusal::SessionLimit => cx.drop(Count::SessionLimit),
             Refusal::HostLimit => cx.drop(Count::HostLimit),
             Refusal::NoPort | Refusal::NoPool => cx.drop(Count::NoPort),
-            // The router answers pings to its external addresses, and gets the answers to its own. What else is for an address that it
-            // shares with nobody is its own to answer, too. Not what turned round here, because somebody is behind the address: to
+            // The router answers pings to its external addresses, and gets the answers to its own, and what comes through its tunnels.
+            // What else is for an address that it shares with nobody is its own to answer, too. Not what turned round here, because somebody is behind the address: to
             // look that up again would lead here again, for ever.
             _ if packet.meta.marks & marks::HAIRPIN == 0
                 && (rules.is_the_routers_alone(destination)
+                    || rules.is_own(destination) && self.is_service(packet, parsed, cx)
                     || for_the_router(packet, parsed, rules.is_own(destination))) =>
             {
                 cx.count(Count::Local);
@@ -167,6 +171,17 @@ impl Out2inSlowpath {
             // RFC 5382 REQ-4: without a word, so that a simultaneous open succeeds.
             Refusal::Filtered => cx.drop(Count::Filtered),
             _ => cx.drop(Count::Unsolicited),
+        }
+    }
+}
+
+impl Out2inSlowpath {
+    /// Whether a packet to one of the router's own addresses is of a tunnel that ends there.
+    fn is_service(&self, packet: &Packet<'_>, parsed: &Parsed, cx: &Ctx<'_, Self>) -> bool {
+        let ends = (parsed.view.destination(), parsed.view.source());
+        match parsed.protocol {
+            IpProtocol::UDP => self.forwarding.udp_services.is_open(parsed.view.destination_port()),
+            protocol => self.forwarding.tunnels.takes(packet.meta.table, ends, protocol, &cx.guard()),
         }
     }
 }

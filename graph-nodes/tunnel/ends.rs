@@ -5,9 +5,10 @@ use super::{Df, Kind, Tunnel};
 use crossbeam::utils::CachePadded;
 use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::epoch::{Guard, Published, Slots, domain};
+use millrace_wire::IpProtocol;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -165,6 +166,19 @@ impl Tunnels {
     #[inline(always)]
     pub(super) fn of<'g>(&self, interface: u32, guard: &Guard<'g>) -> Option<&'g Ready> {
         self.0.by_interface.get(interface, guard)
+    }
+
+    /// Whether packets of a protocol between IPv4 ends, ours first, are of a tunnel, whatever their key.
+    pub(crate) fn takes(
+        &self,
+        table: u32,
+        (local, remote): (Ipv4Addr, Ipv4Addr),
+        protocol: IpProtocol,
+        guard: &Guard<'_>,
+    ) -> bool {
+        let gre = protocol == IpProtocol::GRE;
+        let possible = gre || matches!(protocol, IpProtocol::IPV4 | IpProtocol::IPV6);
+        possible && self.at(&End::new(table, (local.into(), remote.into()), gre, None).any_key(), guard).is_some()
     }
 
     /// The tunnel that packets between these ends are of.

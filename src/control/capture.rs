@@ -111,7 +111,8 @@ impl Router {
         while let Some(captured) = self.captures.pop() {
             let Capture { writer: Some(writer), status, .. } = &mut self.capture else { continue };
             let name = self.interfaces.name(captured.interface);
-            if let Err(error) = writer.packet(&captured, &name) {
+            let link = self.interfaces.link_type(captured.interface);
+            if let Err(error) = writer.packet(&captured, &name, link) {
                 let (file, text) = (status.file.clone(), format!("capture ends: {error}"));
                 self.end_capture();
                 self.tell(Severity::Error, file, text);

@@ -2,6 +2,7 @@
 
 use super::devices::has_peer;
 use super::ip6::dad::{Dad, State as DadState};
+use super::pcapng::LinkType;
 use super::{Router, mss_clamp, urpf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use millrace_config::{Driver, Mac, Member, MssClamp, Name, RouterAdvertisements, State, TagType, Urpf, Vlan};
@@ -243,6 +244,11 @@ impl Interfaces {
             Some(interface) => interface.link,
             None => Link::Missing,
         }
+    }
+
+    /// What its packets begin with in a capture.
+    pub fn link_type(&self, index: u32) -> LinkType {
+        self.get(index).map_or(LinkType::Ethernet, |interface| LinkType::of(&interface.driver))
     }
 
     /// Whether there may be others at the other end of its wire: who remember MAC addresses, and have addresses of their own.

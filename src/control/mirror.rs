@@ -291,7 +291,8 @@ impl Router {
             let Some(Written { captures, writer }) = &mut running.file else { continue };
             let mut written = Ok(());
             while let (Ok(()), Some(captured)) = (&written, captures.pop()) {
-                written = writer.packet(&captured, &self.interfaces.name(captured.interface));
+                let link = self.interfaces.link_type(captured.interface);
+                written = writer.packet(&captured, &self.interfaces.name(captured.interface), link);
             }
             if let Err(error) = written {
                 running.stop(Some(error.to_string()));

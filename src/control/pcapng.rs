@@ -1,5 +1,6 @@
 //! Packets written to a pcapng file (draft-ietf-opsawg-pcapng), with nanoseconds, interfaces and directions.
 
+use millrace_config::Driver;
 use millrace_engine::clock;
 use millrace_graph_nodes::capture::{Captured, Direction, WHOLE};
 use std::collections::BTreeMap;
@@ -16,8 +17,21 @@ pub struct Pcapng<W: Write> {
     epoch: u64,
 }
 
-/// The link type of Ethernet.
-const LINKTYPE_ETHERNET: u16 = 1;
+/// What packets of an interface begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkType {
+    /// An Ethernet header.
+    Ethernet = 1,
+    /// An IP header: a tunnel of packets.
+    Raw = 101,
+}
+
+impl LinkType {
+    /// That of an interface with this driver.
+    pub const fn of(driver: &Driver) -> LinkType {
+        if driver.has_ethernet() { LinkType::Ethernet } else { LinkType::Raw }
+    }
+}
 
 impl<W: Write> Pcapng<W> {
     /// Writes the section header.
@@ -36,14 +50,14 @@ impl<W: Write> Pcapng<W> {
         Ok(Pcapng { out, numbers: BTreeMap::new(), epoch })
     }
 
-    /// Writes a packet, and before it its interface, which is called `name`, when it is the first of it.
+    /// Writes a packet, and before it its interface, which is called `name` and of this type, when it is the first of it.
     ///
     /// # Errors
     /// The file can't be written.
-    pub fn packet(&mut self, captured: &Captured, name: &str) -> io::Result<()> {
+    pub fn packet(&mut self, captured: &Captured, name: &str, link: LinkType) -> io::Result<()> {
         let number = match self.numbers.get(name) {
             Some(number) => *number,
-            None => self.interface(name)?,
+            None => self.interface(name, link)?,
         };
         let time = self.epoch + captured.time;
         let mut body = Vec::with_capacity(captured.bytes.len() + 48);
@@ -70,10 +84,10 @@ impl<W: Write> Pcapng<W> {
         self.out.flush()
     }
 
-    fn interface(&mut self, name: &str) -> io::Result<u32> {
+    fn interface(&mut self, name: &str, link: LinkType) -> io::Result<u32> {
         let number = self.numbers.len() as u32;
         let mut body = Vec::new();
-        body.extend(LINKTYPE_ETHERNET.to_le_bytes());
+        body.extend((link as u16).to_le_bytes());
         body.extend([0, 0]);
         body.extend((WHOLE as u32).to_le_bytes());
         option(&mut body, 2, name.as_bytes());
@@ -115,7 +129,7 @@ mod tests {
         let mut file = Pcapng::start(Vec::new()).unwrap();
         for (interface, direction) in [(7, Direction::Rx), (9, Direction::Tx), (7, Direction::Tx)] {
             let captured = Captured { time: 5, interface, direction, length: 70, bytes: vec![0xaa; 61] };
-            file.packet(&captured, if interface == 7 { "wan" } else { "lan" }).unwrap();
+            file.packet(&captured, if interface == 7 { "wan" } else { "lan" }, LinkType::Ethernet).unwrap();
         }
         let word = |at: usize| u32::from_le_bytes(file.out[at..at + 4].try_into().unwrap());
         let (mut at, mut blocks) = (0, Vec::new());

@@ -116,7 +116,8 @@ impl Router {
         let adjacencies = self.routes.adjacencies();
         let of_link = |index: &u32| adjacencies.link(*index).map(|link| link.mtu);
         let wanted = |index: &u32| Some(self.tunnels.mtu(*index, self.interfaces.get(*index)?.mtu));
-        let stale = self.tunnels.published.keys().filter(|index| of_link(index).is_some() && of_link(index) != wanted(index));
+        let stale =
+            self.tunnels.published.keys().filter(|index| of_link(index).is_some() && of_link(index) != wanted(index));
         for index in stale.copied().collect::<Vec<_>>() {
             self.refresh_or_warn(index);
         }

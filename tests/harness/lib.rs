@@ -29,6 +29,7 @@ mod temp;
 mod terminal;
 pub mod testpmd;
 mod traffic;
+mod tunnel_end;
 mod two;
 mod wire;
 
@@ -44,6 +45,7 @@ pub use temp::TempDir;
 pub use terminal::Terminal;
 pub use testpmd::Testpmd;
 pub use traffic::{Download, HttpServer, Iperf, UdpStream, fetch_sum, path_mtu};
+pub use tunnel_end::{Between, TunnelEnd};
 pub use two::{End, Hosts, LAN, Seen, WAN, Wires};
 pub use wire::Wire;
 

@@ -41,7 +41,7 @@ fn message(router: &Router, interface: &Interface) -> v1::Interface {
         device: device_name(interface),
         state: interface.state.to_string(),
         link: link(router.interfaces.link(index)).to_owned(),
-        mac: if mac == MacAddr::ZERO { String::new() } else { mac.to_string() },
+        mac: if mac == MacAddr::ZERO || !interface.driver.has_ethernet() { String::new() } else { mac.to_string() },
         mtu: interface.mtu.into(),
         vrf: interface.vrf.0.to_string(),
         bridge: interface.bridge.as_ref().map(|member| member.bridge.to_string()),
