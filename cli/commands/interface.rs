@@ -65,7 +65,7 @@ pub const COMMANDS: &[Command] = &[
                interface set c1 role client queues 2\n\n\
                Settings of tunnels and bonds change in place, and so do those of a port of a bridge.\n\n  \
                interface set c1 bridge br0 vlan 10 isolated true\n  \
-               interface set p0 trunk '{vlans: 10,20-30, native: 1}'\n  \
+               interface set p0 trunk '{vlans: [10, 20-30], native: 1}'\n  \
                interface set c1 bridge off\n  \
                interface set vx0 remotes 192.0.2.2,192.0.2.4",
         run: set,

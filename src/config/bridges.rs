@@ -92,6 +92,8 @@ impl Bridge {
     pub const MAC_AGES: RangeInclusive<Time> = Time::seconds(10)..=Time::seconds(1_000_000);
     /// The most stations by default.
     pub const MAC_LIMIT: u32 = 65_536;
+    /// The most bridges and VLANs of bridges, all together.
+    pub const MAX_VLANS: usize = 16_383;
 }
 
 /// What of a bridge is different, a line for its settings and one for each static station.

@@ -4,12 +4,21 @@ use super::{
     Bridge, Station, StationKey,
     file::{spot, spot_of},
 };
-use crate::{Name, Vlan, diagnostic::Spot, driver::Driver, ports, validate::Check, vxlan};
+use crate::{Config, Name, Tagging, Vlan, Vlans, diagnostic::Spot, driver::Driver, ports, validate::Check, vxlan};
+use std::collections::BTreeSet;
 
 pub(crate) fn check(check: &mut Check<'_>) {
     let config = check.config;
+    let mut all = 0;
     for (name, bridge) in &config.bridges {
         let what = format!("bridge {name}");
+        let before = all;
+        all += 1 + vlans(config, name).len();
+        if before <= Bridge::MAX_VLANS && all > Bridge::MAX_VLANS {
+            let message = format!("{what}: with its VLANs there are {all} bridges and VLANs");
+            let hint = format!("expected at most {}: fewer VLANs on trunks", Bridge::MAX_VLANS);
+            check.problem(Spot::new("bridges", name), message, hint);
+        }
         let taken = config.interfaces.get(name).is_some_and(|interface| interface.driver != Driver::Bvi);
         if taken && !check.partial.contains(name) {
             let hint = "expected another name: a bridge's own interface is called as the bridge";
@@ -40,6 +49,36 @@ pub(crate) fn check(check: &mut Check<'_>) {
             _ => {}
         }
     }
+}
+
+/// The VLANs of a bridge: those that a port, its own interface or a static station names. A trunk of all VLANs has what others have;
+/// where there are two of them, they have all.
+fn vlans(config: &Config, bridge: &Name) -> BTreeSet<u16> {
+    let ports = config.interfaces.values().filter_map(|interface| interface.bridge.as_ref());
+    let ports = ports.filter(|port| port.bridge == *bridge);
+    let (mut vlans, mut of_all) = (BTreeSet::new(), 0);
+    for port in ports {
+        match &port.tagging {
+            Tagging::Plain | Tagging::Rewrite(_) => {}
+            Tagging::Access(vlan) => drop(vlans.insert(*vlan)),
+            Tagging::Trunk(trunk) => {
+                vlans.extend(trunk.native);
+                if trunk.vlans == Vlans::all() { of_all += 1 } else { vlans.extend(trunk.vlans.iter()) }
+            }
+        }
+    }
+    if of_all > 1 {
+        vlans.extend(Vlans::all().iter());
+    }
+    let subs = config.sub_interfaces(bridge).filter_map(|(_, interface)| match &interface.driver {
+        Driver::Vlan(vlan) => Some(vlan.outer),
+        _ => None,
+    });
+    vlans.extend(subs);
+    vlans.extend(
+        config.bridges.get(bridge).iter().flat_map(|bridge| bridge.static_macs.keys().filter_map(|key| key.vlan)),
+    );
+    vlans
 }
 
 /// A static station is a single one, behind a port of the bridge, in a VLAN of that port.

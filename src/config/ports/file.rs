@@ -151,6 +151,17 @@ impl Trunk {
             return read.inspect_err(refused).ok();
         }
         let mut fields = Fields::open(node, what, "trunk", reader)?;
+        // In `{vlans: 10,20-30}`, YAML takes the comma for the end of the value.
+        let split = node.entries().iter().find(|entry| Vlans::read(&entry.key).is_ok());
+        if let Some(entry) = split {
+            let message = format!("{what}: vlans: \"{}\" stands apart", entry.key);
+            reader.error(
+                entry.key_at,
+                message,
+                "write several VLANs in quotes, \"10,20-30\", or as a list, [10, 20-30]",
+            );
+            return None;
+        }
         if !fields.has("vlans") {
             let message = format!("{} is missing", fields.name("vlans"));
             reader.error(fields.at("vlans"), message, format!("expected {}", Vlans::WANTED));
