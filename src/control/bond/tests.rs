@@ -6,7 +6,7 @@ use millrace_graph_nodes::bond::Membership;
 use millrace_io::Link;
 use millrace_wire::MacAddr;
 
-const DEVICES: &str = "  a: {driver: generator}\n  b: {driver: generator, mtu: 1400}\n  c: {driver: generator, mac: '02:00:00:00:00:0c'}\n";
+const DEVICES: &str = "  a: {driver: generator}\n  b: {driver: generator, mtu: 1600}\n  c: {driver: generator, mac: '02:00:00:00:00:0c'}\n";
 
 fn with(bonds: &str) -> String {
     format!("interfaces:\n{DEVICES}{bonds}")
