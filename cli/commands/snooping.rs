@@ -151,7 +151,7 @@ mod tests {
             refused: 0,
         };
         let expected = "br0 VLAN 10\n  \
-                        querier  10.0.0.1 on p1, version 3, every 2m5s, 4m15s left\n  \
+                        querier  10.0.0.1 on p1, version 3, every 2m05s, 4m15s left\n  \
                         routers  p1 (4m15s left)\n\
                         Group      Interface   Left  Sources\n\
                         239.1.1.1  p2         4m10s  any\n\
