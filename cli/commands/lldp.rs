@@ -174,7 +174,7 @@ mod tests {
                port vlan     1\n  \
                vlans         10 blue\n  \
                max frame     1522 bytes\n  \
-               heard         12s ago, holds 120 s, known for 1h1m\n"
+               heard         12s ago, holds 120 s, known for 1h01m\n"
         );
     }
 

@@ -162,7 +162,8 @@ impl Router {
             match (before.tx, carries.tx, why) {
                 (false, true, _) => news.push((*number, Severity::Info, format!("carries frames of {name}"))),
                 (true, false, Some(why)) => {
-                    news.push((*number, Severity::Warning, format!("carries no frames of {name}: {why}")));
+                    let severity = if needs_help(why) { Severity::Warning } else { Severity::Info };
+                    news.push((*number, severity, format!("carries no frames of {name}: {why}")));
                 }
                 // What an operator has to do something about.
                 (false, false, Some(why)) if told.as_ref() != Some(why) && needs_help(why) => {
