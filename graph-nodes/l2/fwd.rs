@@ -56,9 +56,9 @@ impl Node for Fwd {
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let found = Found::of(packet);
-        let (stations, destination) = (&self.bridging.stations, found.destination);
-        let port = stations.find(destination, stations.place(destination)).map(|known| known.port);
-        cx.trace(packet, || Trace(port));
+        let known = self.bridging.stations.find(found.destination, found.destination_place);
+        let port = known.map(|known| known.port);
+        cx.trace(packet, move || Trace(port));
         match port {
             Some(_) if !found.forward => cx.drop(Count::NoForward),
             Some(port) if usize::from(port) < MAX_INTERFACES => {

@@ -1,5 +1,5 @@
 //! l2-input: takes the frames of a port: finds their domain, takes off the tag that says it, and stops what no bridge passes on.
-//! Reads: rx interface, scratch (of a port that is a tunnel). Writes: scratch, adjacency.
+//! Reads: rx interface, scratch (of a port that is a tunnel). Writes: scratch, table, adjacency.
 
 use super::news::News;
 use super::port::Port;
@@ -73,56 +73,74 @@ impl Node for Input {
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let interface = packet.meta.rx_interface;
         let Some(port) = self.bridging.ports.get(interface, &cx.guard()) else { return cx.drop(Count::NoPort) };
-        let behind = if port.tunnel { said_behind(packet) } else { interface as u16 };
-        let (domain, priority) = if port.is_plain() {
-            (port.domain, Priority::default())
-        } else {
-            match enter(port, packet) {
-                Ok(entered) => entered,
-                Err(refused) => return cx.drop(refused.into()),
+        if !port.is_plain() || port.tunnel || port.look {
+            return self.uncommon(port, packet, cx);
+        }
+        self.take(port, port.domain, Priority::default(), interface as u16, false, packet, cx)
+    }
+}
+
+/// The words that begin with the destination and with the source.
+#[inline(always)]
+fn words(header: &[u8; Ethernet::LEN]) -> [u64; 2] {
+    // Each in one load, not byte by byte. Both are there: the header is longer than a word.
+    let word = |chunk: Option<&[u8; 8]>| chunk.map_or(0, |word| u64::from_le_bytes(*word));
+    [word(header.first_chunk()), word(header.last_chunk())]
+}
+
+impl Input {
+    /// A frame with or without tags, out of a tunnel perhaps, at which somebody may want to look.
+    #[inline(never)]
+    fn uncommon(&self, port: &Port, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Input>) -> Next {
+        let behind = if port.tunnel { said_behind(packet) } else { packet.meta.rx_interface as u16 };
+        let entered = if port.is_plain() { Ok((port.domain, Priority::default())) } else { enter(port, packet) };
+        match entered {
+            Ok((domain, priority)) => {
+                let look = port.look && self.looks(domain, cx);
+                self.take(port, domain, priority, behind, look, packet, cx)
             }
-        };
-        let Some((source, destination)) = stations(packet, domain) else { return cx.drop(Count::Short) };
+            Err(refused) => cx.drop(refused.into()),
+        }
+    }
+
+    /// A frame of a domain, whose source is learnt behind `behind`.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "what is known of a frame, in registers")]
+    fn take(
+        &self,
+        port: &Port,
+        domain: u16,
+        priority: Priority,
+        behind: u16,
+        look: bool,
+        packet: &mut Packet<'_>,
+        cx: &mut Ctx<'_, Input>,
+    ) -> Next {
+        let Some(header) = packet.data().first_chunk() else { return cx.drop(Count::Short) };
+        let [destination, source] = words(header).map(|word| Station::from_word(domain, word));
         cx.trace(packet, || Trace { source, destination });
         if source.is_group() || source == Station::new(domain, [0; 6]) {
             return cx.drop(Count::BadSource);
         }
         let stations = &self.bridging.stations;
-        if port.learn {
-            stations.prefetch(stations.place(source));
-        }
-        let look = port.look && self.looks(domain, cx);
-        Found { source, destination, domain, behind, priority, forward: port.forward, look }.put(packet);
+        let (source_place, destination_place) = (stations.place(source), stations.place(destination));
+        stations.prefetch(source_place);
+        stations.prefetch(destination_place);
+        let forward = port.forward;
+        Found { source, destination, source_place, destination_place, domain, behind, priority, forward, look }
+            .put(packet);
         // Whom a packet that was routed before is for is no adjacency's business any more.
         packet.meta.adjacency = 0;
         if destination.is_group() {
             return self.group(port, destination.mac(), packet, cx);
         }
-        stations.prefetch(stations.place(destination));
         match port.learn {
             true => Next::Learn,
             false if look => Next::Snoop,
             false => Next::Forward,
         }
     }
-}
 
-/// Source and destination.
-#[inline(always)]
-fn stations(packet: &Packet<'_>, domain: u16) -> Option<(Station, Station)> {
-    let [destination, source] = words(packet.data().first_chunk()?);
-    Some((Station::from_word(domain, source), Station::from_word(domain, destination)))
-}
-
-/// The words that begin with the destination and with the source.
-#[inline(always)]
-fn words(header: &[u8; Ethernet::LEN]) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, ..] = *header;
-    let [.., i, j, k, l, m, n, o, p] = *header;
-    [u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p])]
-}
-
-impl Input {
     /// Whether a domain wants to look at frames.
     fn looks(&self, domain: u16, cx: &Ctx<'_, Input>) -> bool {
         self.bridging.domains.get(domain.into(), &cx.guard()).is_some_and(|domain| domain.look)
@@ -131,12 +149,15 @@ impl Input {
     /// A frame to a group.
     fn group(&self, port: &Port, dst: MacAddr, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Input>) -> Next {
         let interface = packet.meta.rx_interface;
-        if is_spanning_tree(dst) && !is_for_control(packet) {
+        if is_reserved(dst) && is_for_control(packet) {
+            return Next::LinkControl;
+        }
+        if is_spanning_tree(dst) {
             if !port.pass_spanning_tree {
                 return cx.drop(Count::SpanningTree);
             }
         } else if is_reserved(dst) {
-            return if is_for_control(packet) { Next::LinkControl } else { cx.drop(Count::Reserved) };
+            return cx.drop(Count::Reserved);
         }
         let (kind, storm) = match dst {
             _ if !port.flood => return cx.drop(Count::NoFlood),

@@ -5,7 +5,7 @@ use super::news::News;
 use super::tables::{Bridging, Found};
 use super::{flood, fwd, snoop};
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
-use millrace_tables::mac::Heard;
+use millrace_tables::mac::{Heard, Station};
 use std::fmt;
 
 /// Its name.
@@ -59,10 +59,9 @@ impl Node for Learn {
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let found = Found::of(packet);
-        let (stations, source) = (&self.bridging.stations, found.source);
-        let heard = stations.hear(source, stations.place(source), found.behind);
-        cx.trace(packet, || Trace(heard));
-        if heard != Heard::Known && self.changed(heard, found, packet.meta.rx_interface, cx) {
+        let heard = self.bridging.stations.hear(found.source, found.source_place, found.behind);
+        cx.trace(packet, move || Trace(heard));
+        if heard != Heard::Known && self.changed(heard, found.source, found.behind, packet.meta.rx_interface, cx) {
             return cx.drop(Count::Fixed);
         }
         match found.destination.is_group() {
@@ -76,9 +75,8 @@ impl Node for Learn {
 impl Learn {
     /// Counts and tells what hearing a station changed, or failed to; whether its frame comes from somebody else.
     #[cold]
-    fn changed(&self, heard: Heard, found: Found, interface: u32, cx: &mut Ctx<'_, Learn>) -> bool {
-        let Found { domain, behind, .. } = found;
-        let mac = found.source.mac();
+    fn changed(&self, heard: Heard, source: Station, behind: u16, interface: u32, cx: &mut Ctx<'_, Learn>) -> bool {
+        let (domain, mac) = (source.bridge(), source.mac());
         let (count, news) = match heard {
             Heard::Known => (None, None),
             Heard::New => (Some(Count::New), None),

@@ -56,21 +56,30 @@ impl Node for Output {
         if to.may_be_apart() && !self.reaches(rx, to, cx) {
             return cx.drop(Count::Apart);
         }
-        let found = Found::of(packet);
-        if to.is_plain() {
-            if to.domain != found.domain {
-                return cx.drop(Count::OtherDomain);
-            }
-        } else if let Err(refused) = self.leave(to, found, packet, cx) {
-            return cx.drop(refused);
+        if !to.is_plain() {
+            return self.tagged(to, packet, cx);
         }
-        if packet.total_len() > usize::from(to.mtu) + Ethernet::LEN && is_too_long(packet, to) {
-            return cx.drop(Count::TooLong);
+        if to.domain != Found::of(packet).domain {
+            return cx.drop(Count::OtherDomain);
         }
-        match to.kind {
-            PortKind::Device => Next::Output,
-            PortKind::Bvi => Next::Bvi,
-        }
+        out(to, packet, cx)
+    }
+}
+
+/// By a port that takes the frame, if it isn't too long for it.
+#[inline(always)]
+fn out(to: &Port, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Output>) -> Next {
+    if packet.total_len() > usize::from(to.mtu) + Ethernet::LEN {
+        return long(to, packet, cx);
+    }
+    by_kind(to.kind)
+}
+
+#[inline(always)]
+const fn by_kind(kind: PortKind) -> Next {
+    match kind {
+        PortKind::Device => Next::Output,
+        PortKind::Bvi => Next::Bvi,
     }
 }
 
@@ -79,20 +88,26 @@ impl Output {
         self.bridging.ports.get(from, &cx.guard()).is_some_and(|from| from.reaches(to))
     }
 
-    fn leave(&self, to: &Port, found: Found, packet: &mut Packet<'_>, cx: &Ctx<'_, Output>) -> Result<(), Count> {
-        let domain = self.bridging.domains.get(found.domain.into(), &cx.guard()).ok_or(Count::OtherDomain)?;
-        if !to.carries(found.domain, domain.vlan) {
-            return Err(Count::OtherDomain);
+    #[inline(never)]
+    fn tagged(&self, to: &Port, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Output>) -> Next {
+        let found = Found::of(packet);
+        let domain = self.bridging.domains.get(found.domain.into(), &cx.guard());
+        let Some(domain) = domain.filter(|domain| to.carries(found.domain, domain.vlan)) else {
+            return cx.drop(Count::OtherDomain);
+        };
+        match leave(to, packet, (found.domain, domain.vlan), found.priority) {
+            Ok(()) => out(to, packet, cx),
+            Err(Refused::NoRoom) => cx.drop(Count::NoRoom),
+            Err(Refused::Short | Refused::Tagged | Refused::Untagged | Refused::NoVlan) => cx.drop(Count::NoTags),
         }
-        leave(to, packet, (found.domain, domain.vlan), found.priority).map_err(|refused| match refused {
-            Refused::NoRoom => Count::NoRoom,
-            Refused::Short | Refused::Tagged | Refused::Untagged | Refused::NoVlan => Count::NoTags,
-        })
     }
 }
 
-/// Whether a packet is longer than the port's longest, not counting its tags, which come on top (IEEE 802.3 clause 3.2.7).
+/// A packet that may be longer than the port's longest, not counting its tags, which come on top (IEEE 802.3 clause 3.2.7).
 #[cold]
-fn is_too_long(packet: &Packet<'_>, to: &Port) -> bool {
-    packet.total_len() > usize::from(to.mtu) + Ethernet::LEN + tags(packet) * Vlan::LEN
+fn long(to: &Port, packet: &Packet<'_>, cx: &mut Ctx<'_, Output>) -> Next {
+    if packet.total_len() > usize::from(to.mtu) + Ethernet::LEN + tags(packet) * Vlan::LEN {
+        return cx.drop(Count::TooLong);
+    }
+    by_kind(to.kind)
 }

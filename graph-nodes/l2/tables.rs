@@ -7,7 +7,7 @@ use crossbeam::utils::CachePadded;
 use millrace_engine::Packet;
 use millrace_engine::counters::MAX_INTERFACES;
 use millrace_engine::epoch::Slots;
-use millrace_tables::mac::{self, BRIDGES, MacTable, Station};
+use millrace_tables::mac::{self, BRIDGES, MacTable, Place, Station};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -90,13 +90,17 @@ impl std::ops::Deref for Bridging {
 }
 
 /// What l2-input found out about a frame, for the nodes behind it, which need not look at its header again: lies in the packet's
-/// scratch.
+/// scratch, and in the place of the table that it would be routed in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     /// Who sent it, in its domain.
     pub source: Station,
     /// Whom it is for; a group, perhaps.
     pub destination: Station,
+    /// Where the table of stations has the source.
+    pub source_place: Place,
+    /// Where it has the destination.
+    pub destination_place: Place,
     /// The domain.
     pub domain: u16,
     /// What the source is learnt behind: the port's interface, or a remote.
@@ -129,9 +133,11 @@ impl Found {
     #[inline(always)]
     pub fn put(self, packet: &mut Packet<'_>) {
         let Found { source, destination, behind, priority, forward, look, .. } = self;
-        let flags = u64::from(forward) << 40 | u64::from(look) << 41;
-        let third = u64::from(behind) << 16 | u64::from(priority.0) << 32 | flags;
+        let flags = u64::from(forward) | u64::from(look) << 1;
+        let place = u64::from(self.destination_place.to_bits()) << 32;
+        let third = flags | u64::from(priority.0) << 8 | u64::from(behind) << 16 | place;
         packet.meta.scratch = [source.to_bits(), destination.to_bits(), third];
+        packet.meta.table = self.source_place.to_bits();
     }
 
     #[inline(always)]
@@ -141,11 +147,13 @@ impl Found {
         Found {
             source,
             destination: Station::from_bits(destination),
+            source_place: Place::from_bits(packet.meta.table),
+            destination_place: Place::from_bits((third >> 32) as u32),
             domain: source.bridge(),
             behind: (third >> 16) as u16,
-            priority: Priority((third >> 32) as u8),
-            forward: third >> 40 & 1 != 0,
-            look: third >> 41 & 1 != 0,
+            priority: Priority((third >> 8) as u8 & 0xf),
+            forward: third & 1 != 0,
+            look: third >> 1 & 1 != 0,
         }
     }
 }

@@ -43,6 +43,7 @@ impl Node for Router {
     type Trace = NoTrace;
 
     fn packet(&mut self, packet: &mut Packet<'_>, _: &mut Ctx<'_, Self>) -> Next {
+        assert!(!packet.shared(), "the router's own frames are nobody else's");
         packet.meta.tx_interface = packet.meta.rx_interface;
         Next::Tx
     }
@@ -74,6 +75,11 @@ pub struct Bridge {
 impl Bridge {
     /// With `ports`, which are in no domain yet, and so many workers.
     pub fn with(ports: &[u32], workers: usize) -> Bridge {
+        Bridge::built(ports, workers, |_| {})
+    }
+
+    /// With these interfaces, and further nodes.
+    pub fn built(ports: &[u32], workers: usize, more: impl FnOnce(&mut Graph)) -> Bridge {
         let bridging = Bridging::new(4096).unwrap();
         let link_control = Frames::new(millrace_engine::Waker::new().unwrap());
         let mut graph = Graph::new();
@@ -87,6 +93,7 @@ impl Bridge {
         for node in ENCAPS {
             graph.feature(Feature { arc: interface::output::ARC.name, node, after: &[], before: &[] });
         }
+        more(&mut graph);
         let bed = Testbed::new(graph, workers, ports);
         ports.iter().for_each(|port| bed.switch(super::FEATURE.arc, super::FEATURE.node, *port, true));
         Bridge { bridging, link_control, bed }

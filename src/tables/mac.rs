@@ -90,9 +90,31 @@ impl Station {
     }
 }
 
-/// Where a station is to be looked for: the hash of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place(u64);
+/// Where a station is to be looked for: the hash of it, computed once a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place(u32);
+
+impl Place {
+    /// As a number, for [`from_bits`](Place::from_bits), to be carried with a packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// Of a number that [`to_bits`](Place::to_bits) gave for the same table and station; of any other a lookup finds nothing.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Place {
+        Place(bits)
+    }
+
+    /// The number of the second bucket, far from the first.
+    #[inline(always)]
+    const fn second(self) -> u64 {
+        (self.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+    }
+}
 
 /// What is known of a station.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,13 +182,13 @@ impl MacTable {
     /// Where to look for a station.
     #[inline(always)]
     pub const fn place(&self, station: Station) -> Place {
-        Place(self.seed.hash64(station.0))
+        Place(self.seed.hash64(station.0) as u32)
     }
 
     /// Has the processor fetch what a lookup reads first.
     #[inline(always)]
     pub fn prefetch(&self, place: Place) {
-        let bucket: *const Bucket = self.bucket(place.0);
+        let bucket: *const Bucket = self.bucket(place.0.into());
         // SAFETY: a prefetch never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(bucket.cast()) };
     }
@@ -270,21 +292,21 @@ impl MacTable {
     }
 
     #[inline(always)]
-    fn bucket(&self, hash: u64) -> &Bucket {
+    fn bucket(&self, number: u64) -> &Bucket {
         // SAFETY: the mask keeps it below the number of buckets, which live as long as the table.
-        unsafe { self.buckets.base().add((hash & self.mask) as usize).as_ref() }
+        unsafe { self.buckets.base().add((number & self.mask) as usize).as_ref() }
     }
 
-    /// Both buckets of a place; the second is far from the first.
+    /// Both buckets of a place.
     #[inline(always)]
     fn both(&self, place: Place) -> [&Bucket; 2] {
-        [self.bucket(place.0), self.bucket(place.0 >> 32)]
+        [self.bucket(place.0.into()), self.bucket(place.second())]
     }
 
     #[inline(always)]
     fn look(&self, station: Station, place: Place) -> Option<(&Slot, Value)> {
-        let [first, second] = self.both(place);
-        first.find(station, place.0).or_else(|| second.find(station, place.0))
+        let first = self.bucket(place.0.into()).find(station, place.0);
+        first.or_else(|| self.bucket(place.second()).find(station, place.0))
     }
 
     #[cold]

@@ -209,7 +209,7 @@ enum Way {
 }
 
 /// Where it lies in the packet's scratch, beside what l2-input put there.
-const WAY_AT: u32 = 48;
+const WAY_AT: u32 = 12;
 
 impl Way {
     #[inline(always)]

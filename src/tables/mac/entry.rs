@@ -28,18 +28,18 @@ impl Value {
 
     /// Of a station behind `port`, heard at `now`.
     #[inline(always)]
-    pub const fn new(port: u16, now: u32, hash: u64) -> Value {
+    pub const fn new(port: u16, now: u32, hash: u32) -> Value {
         Value(port as u64 & Value::PORT | (stamp(now) as u64) << Value::TIME | Value::tag(hash))
     }
 
     /// Bits of the hash that are in the value; one is always set.
     #[inline(always)]
-    const fn tag(hash: u64) -> u64 {
-        (hash | 1 << 34) & Value::HASH
+    const fn tag(hash: u32) -> u64 {
+        ((hash as u64) << 31 | 1 << 34) & Value::HASH
     }
 
     #[inline(always)]
-    const fn belongs(self, hash: u64) -> bool {
+    const fn belongs(self, hash: u32) -> bool {
         self.0 & Value::HASH == Value::tag(hash)
     }
 
@@ -133,7 +133,7 @@ impl Bucket {
     }
 
     #[inline(always)]
-    pub fn find(&self, station: Station, hash: u64) -> Option<(&Slot, Value)> {
+    pub fn find(&self, station: Station, hash: u32) -> Option<(&Slot, Value)> {
         for slot in &self.0 {
             if slot.station.load(Ordering::Acquire) == station.0 {
                 let value = Value(slot.value.load(Ordering::Acquire));
