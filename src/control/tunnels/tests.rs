@@ -176,7 +176,8 @@ fn what_is_not_believed() {
     assert!(path.hear(&four, &too_big4(100, 1500), now));
     assert_eq!((path.mtu(), path.applied(four.clone()).df), (Some(552), Df::Clear));
     assert!(!path.hear(&four, &too_big4(90, 552), now), "that is as far as it goes");
-    let unreachable = Report { what: What::Unreachable, ..too_big4(1400, 1500) };
+    let mut unreachable = too_big4(1400, 1500);
+    unreachable.what = What::Unreachable;
     let mut path = Path::default();
     assert!(!path.hear(&four, &unreachable, now));
     assert_eq!((path.heard.unreachable, path.mtu()), (1, None));
