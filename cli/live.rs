@@ -1,7 +1,7 @@
 //! Live names from the daemon, for completion and `?`. When the daemon can't be reached there are simply none.
 use millrace_api::v1::{
-    GetGraphRequest, ListBridgesRequest, ListHistoryRequest, ListInterfacesRequest, ListMirrorsRequest, ListNat44MappingsRequest,
-    ListNeighborsRequest, ListRoutesRequest, ListVrfsRequest, Nat44Mapping, Neighbor,
+    GetGraphRequest, ListBridgesRequest, ListHistoryRequest, ListInterfacesRequest, ListMirrorsRequest,
+    ListNat44MappingsRequest, ListNeighborsRequest, ListRoutesRequest, ListVrfsRequest, Nat44Mapping, Neighbor,
 };
 
 use crate::grammar::Kind;

@@ -66,10 +66,7 @@ impl Router {
             return Err(CaptureError::Running(self.capture.status.file.clone()));
         }
         let only = wanted.interface.as_deref().map(|name| {
-            self.interfaces
-                .named(name)
-                .map(|i| (i.index, i.tags()))
-                .ok_or(CaptureError::NoInterface(name.to_owned()))
+            self.interfaces.named(name).map(|i| (i.index, i.tags())).ok_or(CaptureError::NoInterface(name.to_owned()))
         });
         let only = only.transpose()?;
         let filter = wanted.filter.as_deref().map(|text| {

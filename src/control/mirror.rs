@@ -136,7 +136,7 @@ impl Running {
     }
 
     /// Lets it copy to an interface, if there is one.
-    fn to_interface(&mut self, workers: usize, name: &Name, target: Option<(u32, Option<Tags>)>, up: bool) {
+    fn lead_to_interface(&mut self, workers: usize, name: &Name, target: Option<(u32, Option<Tags>)>, up: bool) {
         let now = self.mirror.as_ref().map(|mirror| mirror.target().clone());
         let Some((index, tags)) = target else {
             return self.stop(Some(format!("no interface \"{name}\"")));
@@ -151,7 +151,7 @@ impl Running {
     }
 
     /// Lets it copy to its file, if that can be opened.
-    fn to_file(&mut self, workers: usize, path: &Path, control: &Waker) -> Result<(), io::Error> {
+    fn lead_to_file(&mut self, workers: usize, path: &Path, control: &Waker) -> Result<(), io::Error> {
         if self.file.is_some() || self.problem.is_some() {
             return Ok(());
         }
@@ -207,10 +207,10 @@ impl Router {
                     let target = interfaces.named(to);
                     let up = target.is_some_and(|target| interfaces.is_up(target.index));
                     let target = target.map(|interface| (interface.index, interface.tags()));
-                    running.to_interface(shared.workers(), to, target, up);
+                    running.lead_to_interface(shared.workers(), to, target, up);
                 }
                 MirrorTarget::File(path) => {
-                    if let Err(error) = running.to_file(shared.workers(), path, control) {
+                    if let Err(error) = running.lead_to_file(shared.workers(), path, control) {
                         problems.push((name.to_string(), format!("can't write {}: {error}", path.display())));
                     }
                 }

@@ -404,7 +404,8 @@ impl Router {
     /// Whether workers have packets that have not left yet.
     fn is_on_its_way(&self) -> bool {
         let ledgers = (0..self.engine.workers()).map(|worker| self.engine.ledger(worker));
-        let left = |ledger: LedgerTotals| (ledger.received + ledger.made, ledger.sent + ledger.dropped + ledger.consumed);
+        let left =
+            |ledger: LedgerTotals| (ledger.received + ledger.made, ledger.sent + ledger.dropped + ledger.consumed);
         let (came, went) = ledgers.map(left).fold((0, 0), |(came, went), one| (came + one.0, went + one.1));
         came > went
     }

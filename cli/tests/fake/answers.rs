@@ -88,6 +88,7 @@ impl Show for Answers {
     type ListNat44SessionsStream = Items<Nat44Sessions>;
     type ListNat44MappingsStream = Items<Nat44Mappings>;
     type ListMacTableStream = Items<MacEntries>;
+    type ListBindingsStream = Items<Bindings>;
 
     async fn get_version(&self, _: Request<GetVersionRequest>) -> Answer<Version> {
         let (version, commit, cpu_variant) = ("0.1.0".into(), "abc1234".into(), "x86-64-v3".into());
@@ -210,10 +211,7 @@ impl Show for Answers {
         ok(ListLacpReply { bonds: vec![bond0] })
     }
 
-    async fn list_lldp_neighbors(
-        &self,
-        request: Request<ListLldpNeighborsRequest>,
-    ) -> Answer<ListLldpNeighborsReply> {
+    async fn list_lldp_neighbors(&self, request: Request<ListLldpNeighborsRequest>) -> Answer<ListLldpNeighborsReply> {
         self.note(request.into_inner());
         let switch = LldpNeighbor { interface: "wan".into(), port_id: "Gi0/1".into(), ..LldpNeighbor::default() };
         ok(ListLldpNeighborsReply { enabled: true, neighbors: vec![switch], interfaces: Vec::new() })
@@ -229,9 +227,20 @@ impl Show for Answers {
         items(bridges::stations(&request))
     }
 
+    async fn list_snooping(&self, request: Request<ListSnoopingRequest>) -> Answer<ListSnoopingReply> {
+        self.note(request.into_inner());
+        ok(ListSnoopingReply::default())
+    }
+
+    async fn list_bindings(&self, request: Request<ListBindingsRequest>) -> Answer<Items<Bindings>> {
+        self.note(request.into_inner());
+        items(Vec::new())
+    }
+
     async fn list_mirrors(&self, _: Request<ListMirrorsRequest>) -> Answer<ListMirrorsReply> {
         let from = vec!["lan".into()];
-        let mirror = Mirror { mirror: "m1".into(), from, to: Some("wan".into()), state: "active".into(), ..Mirror::default() };
+        let mirror =
+            Mirror { mirror: "m1".into(), from, to: Some("wan".into()), state: "active".into(), ..Mirror::default() };
         ok(ListMirrorsReply { mirrors: vec![mirror] })
     }
 

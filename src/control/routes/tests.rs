@@ -1,9 +1,9 @@
 //! Tests of routes, most of them for both families: IPv6 addresses are made of IPv4 ones by putting zeros behind.
 
 use super::*;
-use millrace_wire::Tags;
 use millrace_tables::adjacency::{Adjacency, AdjacencyKind};
 use millrace_tables::fib::Target;
+use millrace_wire::Tags;
 use std::cell::Cell;
 use std::net::Ipv6Addr;
 use std::ops::Bound;
