@@ -84,7 +84,7 @@ impl Bridge {
         let link_control = Frames::new(millrace_engine::Waker::new().unwrap());
         let mut graph = Graph::new();
         let captures = crate::capture::Captures::new(millrace_engine::Waker::new().unwrap());
-        crate::interface::register(&mut graph);
+        interface::register(&mut graph);
         crate::capture::register(&mut graph, &captures);
         super::register(&mut graph, &bridging);
         crate::link_control::register(&mut graph, &link_control);

@@ -29,7 +29,8 @@ fn lacpdu(actor: Port, partner: Port) -> Vec<u8> {
 fn read(frame: &[u8]) -> Option<(Port, Port)> {
     let (to, _, kind, pdu) = frames::link(frame);
     let is = kind == SLOW && to == GROUP && pdu.len() == 110 && pdu[..4] == [1, 1, 1, 20] && pdu[22..24] == [2, 20];
-    is.then(|| (pdu[4..19].try_into().expect("15 bytes"), pdu[24..39].try_into().expect("15 bytes")))
+    let port = |at: usize| pdu.get(at..at + 15)?.try_into().ok();
+    is.then_some((port(4)?, port(24)?))
 }
 
 struct Net {
@@ -58,7 +59,7 @@ neighbors: [{{interface: bond0, address: 10.9.0.2, mac: '02:00:00:00:00:0a'}}]
 impl Net {
     /// What the router said last on a cable.
     fn hear(&self, wire: usize) -> (Port, Port) {
-        let last = self.wires[wire].drain().iter().filter_map(|frame| read(frame)).last();
+        let last = self.wires[wire].drain().iter().rev().find_map(|frame| read(frame));
         let known = last.or(self.heard.borrow()[wire]);
         let heard = known.unwrap_or_else(|| self.wires[wire].expect("a LACPDU", read));
         self.heard.borrow_mut()[wire] = Some(heard);

@@ -123,7 +123,7 @@ fn arp_is_learnt_from() {
     bridge.bed.now = 177_000_000_000;
     bridge.sent(1, &asks(1, 2));
     assert_eq!(bridge.bridging.snoop.seen(), None, "it is known");
-    let participant = millrace_engine::epoch::domain().register();
+    let participant = domain().register();
     let known = bridge.bridging.snoop.bindings.find(1, ip(1).into(), &participant.guard()).unwrap();
     assert_eq!(known.seen.load(Relaxed), 177);
     bind(&bridge, ip(1).into(), 4, |_| {});
@@ -234,7 +234,7 @@ fn neighbour_discovery_is_learnt_from() {
     bind(&bridge, ip6(1).into(), 1, |_| {});
     bridge.bed.now = 109_000_000_000;
     bridge.sent(1, &solicits(1, ip6(1), 2));
-    let participant = millrace_engine::epoch::domain().register();
+    let participant = domain().register();
     let known = bridge.bridging.snoop.bindings.find(1, ip6(1).into(), &participant.guard()).unwrap();
     assert_eq!(known.seen.load(Relaxed), 109, "but confirms what is known");
 }

@@ -79,7 +79,7 @@ fn why_frames_are_not_sent<F: Outer>() {
     }
     let mut bench = normal();
     let two = bench.run(&[&plain], |meta| {
-        (meta.tx_interface, meta.adjacency, meta.marks) = (VX, ONE, 2 * marks::ONE_TUNNEL | marks::LINK_MULTICAST);
+        (meta.tx_interface, meta.adjacency, meta.marks) = (VX, ONE, (2 * marks::ONE_TUNNEL) | marks::LINK_MULTICAST);
     });
     assert_eq!(two.packets[0].marks, marks::OWN | marks::TUNNELS, "the third is the last");
 }
