@@ -13,6 +13,7 @@ struct Site {
 fn site(lab: Lab, n: usize, prefix: &str, under: &str, settings: &str) -> Site {
     let host = lab.host("lan", &format!("10.9.0.{n}/24"), "10.9.0.99");
     host.ip("link set eth0 mtu 1400");
+    host.sysctl("net.ipv6.conf.all.disable_ipv6=1");
     let (local, remote) = (format!("{prefix}{n}"), format!("{prefix}{}", 3 - n));
     let router = lab.start(&format!(
         "
@@ -29,6 +30,8 @@ interfaces:
 
 fn sites(prefix: &str, under: &str, settings: &str) -> [Site; 2] {
     let labs = [Lab::new(), Lab::new()];
+    // The kernels have nothing to say beside what a test is about.
+    labs.iter().for_each(|lab| lab.router.sysctl("net.ipv6.conf.default.disable_ipv6=1"));
     labs[0].router.cable("under", &labs[1].router, "under");
     let mut n = 0;
     labs.map(|lab| {
