@@ -4,7 +4,7 @@ use harness::capture_file::{Captured, captured};
 use harness::frames::{self, Mac};
 use harness::{HttpServer, LAN, Lab, Router, WAN, Wire, eventually};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 /// Two stations, and one that listens.
@@ -60,7 +60,7 @@ fn next(wire: &Wire) -> Option<Vec<u8>> {
 }
 
 /// What is in a file, once there are so many packets.
-fn written(file: &PathBuf, count: usize) -> Vec<Captured> {
+fn written(file: &Path, count: usize) -> Vec<Captured> {
     eventually(&format!("{count} packets in {}", file.display()), || {
         Some(captured(file)).filter(|packets| packets.len() >= count)
     })

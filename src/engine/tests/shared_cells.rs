@@ -116,12 +116,12 @@ impl TxQueue for Keeper {
 
     fn tx(&mut self, burst: &mut TxBurst<'_>) -> io::Result<usize> {
         let all = burst.indices();
-        for at in 0..all.len() {
+        for (at, index) in all.iter().enumerate() {
             let packet = burst.packet(at).unwrap();
             assert!(self.packets || !packet.shared(), "a queue that owns cells was given one that others have");
             self.wire.see(&packet);
             match self.packets {
-                true => self.out.push(all[at]),
+                true => self.out.push(*index),
                 false => self.out.extend(packet.parts().map(|part| part.index)),
             }
         }

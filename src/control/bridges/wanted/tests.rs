@@ -18,15 +18,15 @@ impl Interfaces {
     }
 
     fn structure(&self, bridge: &Bridge) -> Structure {
-        let seen =
-            |(at, (name, driver, member, parent)): (usize, &'_ (Name, Driver, Option<Member>, Option<u32>))| Seen {
-                index: at as u32 + 1,
-                name: Box::leak(Box::new(name.clone())),
-                driver: Box::leak(Box::new(driver.clone())),
-                member: member.clone().map(|member| &*Box::leak(Box::new(member))),
-                parent: *parent,
-            };
-        Structure::of(self.0.iter().enumerate().map(seen), &bridges(bridge))
+        let numbered = (1..).zip(&self.0);
+        let seen = numbered.map(|(index, (name, driver, member, parent))| Seen {
+            index,
+            name: Box::leak(Box::new(name.clone())),
+            driver: Box::leak(Box::new(driver.clone())),
+            member: member.clone().map(|member| &*Box::leak(Box::new(member))),
+            parent: *parent,
+        });
+        Structure::of(seen, &bridges(bridge))
     }
 
     /// What the packet path has then; a VLAN's domain has its number and 100 more, while the interface 9 is down.
