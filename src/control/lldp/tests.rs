@@ -161,7 +161,7 @@ fn a_frame_is_never_too_long() {
 fn told_fast_at_first_and_then_now_and_then() {
     let mut sender = Sender::new(told(), at(0));
     let interval = Duration::from_secs(30);
-    let mut times = |sender: &mut Sender, from: u64, to: u64| -> Vec<u64> {
+    let times = |sender: &mut Sender, from: u64, to: u64| -> Vec<u64> {
         (from..=to).step_by(100).filter(|now| sender.run(interval, at(*now)).is_some()).collect()
     };
     assert_eq!(times(&mut sender, 0, 70_000), [0, 1000, 2000, 3000, 33_000, 63_000]);
