@@ -101,7 +101,9 @@ fn addresses(config: &str, interface: &str) -> Vec<(Option<u16>, Ip)> {
         nets.map(address).filter(|net| !net.contains(':')).map(|net| (vlan, frames::ip(&net))).collect()
     };
     let subs = settings["sub-interfaces"].as_object().into_iter().flatten();
-    let subs = subs.flat_map(|(vlan, settings)| of(vlan.parse().ok(), settings));
+    // The outer one, of two.
+    let outer = |tags: &str| tags.split('.').next().and_then(|vlan| vlan.parse().ok());
+    let subs = subs.flat_map(|(tags, settings)| of(outer(tags), settings));
     of(None, settings).into_iter().chain(subs).collect()
 }
 
@@ -109,7 +111,11 @@ fn addresses(config: &str, interface: &str) -> Vec<(Option<u16>, Ip)> {
 #[track_caller]
 fn await_announcements(wire: &Wire, mut awaited: Vec<(Option<u16>, Ip)>) {
     let all = |frame: &[u8]| {
-        let (vlan, frame) = frames::untagged(frame).map_or((None, frame.to_vec()), |(vlan, inner)| (Some(vlan), inner));
+        let (mut vlan, mut frame) = (None, frame.to_vec());
+        while frame.len() >= 18 && matches!(frames::ether_type(&frame), 0x8100 | 0x88a8) {
+            vlan = vlan.or(Some(u16::from_be_bytes([frame[14], frame[15]])));
+            frame.drain(12..16);
+        }
         if let Some(arp) = Arp::of(&frame).filter(|arp| arp.sender.1 == arp.target.1) {
             awaited.retain(|address| *address != (vlan, arp.sender.1));
         }

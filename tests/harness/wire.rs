@@ -129,8 +129,9 @@ fn receive(socket: &OwnedFd) -> Option<Vec<u8>> {
         // SAFETY: the only control message that was asked for is PACKET_AUXDATA.
         let extra = unsafe { libc::CMSG_DATA(header).cast::<libc::tpacket_auxdata>().read_unaligned() };
         if extra.tp_status & libc::TP_STATUS_VLAN_VALID != 0 {
-            let tag = [0x81, 0x00, (extra.tp_vlan_tci >> 8) as u8, extra.tp_vlan_tci as u8];
-            frame.splice(12..12, tag);
+            let told = extra.tp_status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
+            let kind: u16 = if told { extra.tp_vlan_tpid } else { 0x8100 };
+            frame.splice(12..12, [kind.to_be_bytes(), extra.tp_vlan_tci.to_be_bytes()].concat());
         }
     }
     Some(frame)

@@ -1,4 +1,4 @@
-//! Sub-interfaces: frames with one 802.1Q tag come in on `lan.100` and leave with the tag of where they go.
+//! Routed sub-interfaces with one tag: frames with one 802.1Q tag come in on `lan.100` and leave with the tag of where they go.
 
 use harness::frames::{self, Arp, Icmp, Ip, Mac};
 use harness::{LAN, WAN, Wires};
