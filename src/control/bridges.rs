@@ -5,7 +5,9 @@
 //! number in the packet path for as long as it lives, and until nothing is remembered of it afterwards.
 
 pub mod news;
+mod publish;
 pub mod sweep;
+mod tell;
 #[cfg(test)]
 mod tests;
 pub mod wanted;
@@ -15,13 +17,12 @@ use super::events::Severity;
 use super::interfaces::Interface;
 use millrace_config::{Bridge, Name};
 use millrace_engine::Feature;
-use millrace_engine::epoch::domain;
-use millrace_graph_nodes::l2::{self, Bridging, Happened, News};
+use millrace_graph_nodes::l2::{self, Bridging, Happened};
 use millrace_io::Link;
 use millrace_tables::indices::Indices;
-use millrace_tables::mac::{BRIDGES, Heard, Known, MacTable, Station};
+use millrace_tables::mac::{BRIDGES, Known, MacTable, Station};
 use millrace_wire::MacAddr;
-use news::{Last, Told, Watch};
+use news::Watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use sweep::{State, Sweep};
@@ -29,8 +30,6 @@ use wanted::{Domain, Key, Live, Parts, Port, Structure, Wanted};
 
 /// How long is waited between two looks at whether all workers know.
 const SOON: Duration = Duration::from_millis(1);
-/// News taken in at once, so that others have their turn.
-const NEWS_AT_ONCE: usize = 256;
 /// Why a bridge's own interface has no link.
 const NO_PORT: &str = "no port of the bridge is up";
 
@@ -148,8 +147,12 @@ impl Bridges {
     /// Says by which interface stations behind a remote are reached from now on; if by none, they are forgotten.
     pub fn set_remote(&mut self, number: u16, interface: Option<u32>) {
         self.bridging.set_behind(number, interface);
-        if interface.is_none() {
-            self.sweep.forget_behind(number);
+        match interface {
+            Some(interface) => {
+                let limit = self.port(interface).and_then(|port| port.mac_limit);
+                self.stations().limit_port(number, limit.unwrap_or(u32::MAX));
+            }
+            None => self.sweep.forget_behind(number),
         }
     }
 
@@ -209,64 +212,26 @@ impl Bridges {
         left_out
     }
 
-    /// Lets the packet path have this; stations that can't be fixed, with the reason.
-    fn publish(&mut self, wanted: Wanted) -> Vec<((u16, MacAddr), Heard)> {
-        let Bridges { bridging, sweep, .. } = self;
-        let (epoch, before) = (domain(), std::mem::replace(&mut self.published, wanted));
-        let after = &self.published;
-        for (number, domain) in
-            after.domains.iter().filter(|(number, domain)| before.domains.get(number) != Some(domain))
-        {
-            bridging.stations.limit_bridge(*number, domain.mac_limit);
-            sweep.age(*number, domain.mac_age);
-            let published = l2::Domain { vlan: domain.vlan, look: domain.look, members: domain.members.clone() };
-            // Numbers are below the capacity, here and below.
-            let _ = bridging.domains.set(&epoch, (*number).into(), published);
+    /// Tries again to fix those that found no place.
+    fn fix_homeless(&mut self) {
+        for key in self.homeless.clone() {
+            if let Some(behind) = self.published.fixed.get(&key).copied() {
+                self.fix(key, behind);
+            }
         }
-        let mut forget = Vec::new();
-        for (index, port) in after.ports.iter().filter(|(index, port)| before.ports.get(index) != Some(port)) {
-            bridging.stations.limit_port(*index as u16, port.mac_limit.unwrap_or(u32::MAX));
-            let _ = bridging.ports.set(&epoch, *index, port.published());
-            let lost = |old: &Port| old.up && !port.up || !old.domains().is_subset(&port.domains());
-            forget.extend(before.ports.get(index).filter(|old| lost(old)).map(|old| (*index, old.tunnel)));
-        }
-        for (index, port) in before.ports.iter().filter(|(index, _)| !after.ports.contains_key(index)) {
-            bridging.ports.clear(&epoch, *index);
-            bridging.stations.limit_port(*index as u16, u32::MAX);
-            bridging.journal.forget(*index);
-            forget.push((*index, port.tunnel));
-        }
-        for (key, _) in before.fixed.iter().filter(|(key, _)| !after.fixed.contains_key(key)) {
-            bridging.stations.remove(wanted::station(*key));
-        }
-        for number in before.domains.keys().filter(|number| !after.domains.contains_key(number)) {
-            bridging.domains.clear(&epoch, (*number).into());
-            sweep.forget_domain(*number);
-        }
-        let fixed: Vec<_> = (after.fixed.iter())
-            .filter(|(key, behind)| before.fixed.get(key) != Some(behind))
-            .map(|(key, behind)| (*key, *behind))
-            .collect();
-        for (index, tunnel) in forget {
-            let remotes: Vec<u16> = if tunnel { self.remotes(index).collect() } else { Vec::new() };
-            remotes.into_iter().chain([index as u16]).for_each(|behind| self.sweep.forget_behind(behind));
-        }
-        self.homeless.retain(|key| self.published.fixed.contains_key(key));
-        fixed.into_iter().filter_map(|(key, behind)| Some((key, self.fix(key, behind)?))).collect()
     }
 
-    /// Fixes a station; the reason why that can't be, when it is a new one. What was learnt gives way then, and it is tried again.
-    fn fix(&mut self, key: (u16, MacAddr), behind: u16) -> Option<Heard> {
-        let Err(full) = self.bridging.stations.fix(wanted::station(key), behind) else {
-            self.homeless.remove(&key);
-            return None;
-        };
-        match full {
-            Heard::PortFull => self.sweep.forget_behind(behind),
-            Heard::BridgeFull => self.sweep.forget_learnt(key.0),
-            _ => {}
+    /// Does a piece of what is to be done with the table.
+    fn step(&mut self) {
+        let Bridges { sweep, bridging, indices, keys, .. } = self;
+        for number in sweep.step(&bridging.stations) {
+            keys.remove(&number);
+            indices.release(number.into());
         }
-        self.homeless.insert(key).then_some(full)
+        // Before others are learnt in what has become free.
+        if sweep.state() == State::Idle {
+            self.fix_homeless();
+        }
     }
 }
 
@@ -345,66 +310,9 @@ impl Router {
         }
     }
 
-    fn tell_homeless(&mut self, number: u16, mac: MacAddr, full: Heard) {
-        let Some((bridge, vlan)) = self.bridges.key(number).cloned() else { return };
-        let of = if vlan == 0 { String::new() } else { format!(" of VLAN {vlan}") };
-        let why = match full {
-            Heard::PortFull => "its port has as many stations as mac-limit allows",
-            Heard::BridgeFull => "the bridge has as many stations as mac-limit allows",
-            _ => "the table of stations is full",
-        };
-        let text = format!("static MAC {mac}{of} has no place: {why}; learnt ones are forgotten to make room");
-        self.tell(Severity::Warning, format!("bridge {bridge}"), text);
-    }
-
-    /// Takes in what the packet path has to say.
-    pub(super) fn pump_bridges(&mut self) {
-        for _ in 0..NEWS_AT_ONCE {
-            let Some(news) = self.bridges.bridging.journal.pop() else { return };
-            self.bridge_news(&news);
-        }
-        self.control.wake();
-    }
-
-    fn bridge_news(&mut self, news: &News) {
-        let name = |behind: u16| self.interfaces.name(self.bridges.interface_of(behind));
-        let (interface, last) = match *news {
-            News::Storm { interface, .. } => (interface, None),
-            News::Moved { interface, mac, from, .. } => (interface, Some(Last { mac, from: name(from) })),
-            News::PortFull { interface, mac }
-            | News::BridgeFull { interface, mac, .. }
-            | News::Spoofed { interface, mac } => (interface, Some(Last { mac, from: String::new() })),
-        };
-        let port = self.interfaces.name(interface);
-        let happened = self.bridges.happened(interface);
-        if let (News::Moved { .. }, Some(last)) = (news, &last) {
-            // Hosts do move; one a second of each port is told.
-            let text = format!("{} moved from {} to {port}", last.mac, last.from);
-            let source = self.bridge_source(interface);
-            self.events.add_frequent(std::time::SystemTime::now(), Severity::Info, source, text);
-        }
-        let second = self.started.elapsed().as_secs();
-        let told = self.bridges.watch.hear(news, last, &port, &happened, second);
-        told.into_iter().for_each(|told| self.tell_bridge(told));
-    }
-
-    fn bridge_source(&self, interface: u32) -> String {
-        let bridge = self.bridges.of_port(interface).map(ToString::to_string);
-        format!("bridge {}", bridge.unwrap_or_default())
-    }
-
-    fn tell_bridge(&mut self, told: Told) {
-        let severity = if told.over { Severity::Info } else { Severity::Warning };
-        self.tell(severity, self.bridge_source(told.interface), told.text);
-    }
-
     /// Does a piece of what is to be done with the table of stations.
     pub(super) fn run_bridges(&mut self, _now: Instant) {
-        let Bridges { sweep, bridging, indices, keys, .. } = &mut self.bridges;
-        for number in sweep.step(&bridging.stations) {
-            keys.remove(&number);
-            indices.release(number.into());
-        }
+        self.bridges.step();
     }
 
     /// When something is due next.
@@ -418,17 +326,15 @@ impl Router {
 
     /// What is done once a second.
     pub(super) fn second_bridges(&mut self) {
+        // Nobody rings for news.
+        self.pump_bridges();
         let second = self.started.elapsed().as_secs();
         let Router { bridges, interfaces, .. } = self;
         let passed = second.saturating_sub(bridges.second);
         bridges.second = second;
         bridges.bridging.stations.tick(second as u32);
         bridges.sweep.tick(&bridges.bridging.stations, passed as u32);
-        for key in bridges.homeless.clone() {
-            if let Some(behind) = bridges.published.fixed.get(&key).copied() {
-                bridges.fix(key, behind);
-            }
-        }
+        bridges.fix_homeless();
         let structure = &bridges.structure;
         let name = |index: u32| structure.parts.contains_key(&index).then(|| interfaces.name(index));
         let journal = &bridges.bridging.journal;

@@ -51,11 +51,15 @@ fn a_cable_that_is_pulled_takes_its_stations_along() {
 fn a_port_that_leaves_the_bridge_takes_its_stations_along() {
     let net = Wired::start("", ["", "", ""]);
     net.introduce();
+    // Station 3 is behind it, too, for a while.
+    net.pass(1, station(3), frames::BROADCAST);
+    assert_eq!(crate::net::port(&net.router, "pb")["moves"], 1);
     net.router.run("interface set pb bridge off");
     let gone = within(PATIENCE, || behind(&net.router, &text(station(2))).is_empty().then_some(()));
     assert!(gone.is_some(), "{}", net.router.run("show mac-table"));
     assert_eq!(net.pass(0, station(1), frames::BROADCAST), crate::net::only([2]));
     net.router.run("interface set pb bridge br0");
     assert_eq!(net.pass(0, station(1), frames::BROADCAST), crate::net::only([1, 2]));
-    assert_eq!(crate::net::port(&net.router, "pb")["stations"], 0);
+    let shown = crate::net::port(&net.router, "pb");
+    assert_eq!((&shown["stations"], &shown["moves"]), (&0.into(), &0.into()), "it is a new one");
 }

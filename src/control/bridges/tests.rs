@@ -1,17 +1,33 @@
 use super::*;
 use crate::control::bridges::wanted::{Live, Seen, wanted};
-use millrace_config::{Driver, Mac, Member, StationKey, Time};
-use millrace_engine::epoch::Participant;
+use millrace_config::{Df, Driver, Mac, Member, StationKey, Time, UdpChecksum, Vxlan};
+use millrace_engine::epoch::{Participant, domain};
+use millrace_tables::mac::Heard;
 
 /// Bridges whose ports are the interfaces p1, p2, ... with these numbers.
 struct Lab {
     bridges: Bridges,
     ports: Vec<(Name, Member)>,
+    driver: Driver,
     down: BTreeSet<u32>,
 }
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
+}
+
+fn vxlan() -> Vxlan {
+    Vxlan {
+        vni: 100,
+        local: "192.0.2.1".parse().unwrap(),
+        remotes: Vec::new(),
+        port: Vxlan::PORT,
+        learn_remotes: true,
+        udp_checksum: UdpChecksum::Auto,
+        ttl: 64,
+        df: Df::Clear,
+        underlay_vrf: Name::default_vrf(),
+    }
 }
 
 fn mac(last: u8) -> MacAddr {
@@ -22,7 +38,7 @@ impl Lab {
     fn new(ports: u32) -> Lab {
         let bridges = Bridges::new(Bridging::new(10_000).unwrap());
         let ports = (1..=ports).map(|n| (name(&format!("p{n}")), Member::new(name("br0"), false))).collect();
-        let mut lab = Lab { bridges, ports, down: BTreeSet::new() };
+        let mut lab = Lab { bridges, ports, driver: Driver::Loopback, down: BTreeSet::new() };
         lab.set(Bridge::default());
         lab
     }
@@ -33,13 +49,13 @@ impl Lab {
     }
 
     fn follow(&mut self) -> Vec<((u16, MacAddr), Heard)> {
-        let Lab { bridges, ports, down } = self;
+        let Lab { bridges, ports, driver, down } = self;
         let seen = |(at, (name, member)): (usize, &'_ (Name, Member))| (at as u32 + 1, name.clone(), member.clone());
         let ports: Vec<_> = ports.iter().enumerate().map(seen).collect();
         let seen = ports.iter().map(|(index, name, member)| Seen {
             index: *index,
             name,
-            driver: &Driver::Loopback,
+            driver,
             member: Some(member),
             parent: None,
         });
@@ -65,11 +81,7 @@ impl Lab {
     fn sweep(&mut self, worker: &mut Participant) {
         while self.bridges.sweep.state() != State::Idle {
             worker.quiescent();
-            let Bridges { sweep, bridging, indices, keys, .. } = &mut self.bridges;
-            for number in sweep.step(&bridging.stations) {
-                keys.remove(&number);
-                indices.release(number.into());
-            }
+            self.bridges.step();
         }
     }
 
@@ -128,6 +140,54 @@ fn limits_are_told_and_taken_back() {
 }
 
 #[test]
+fn what_is_behind_a_tunnel_is_its_remotes() {
+    let mut worker = domain().register();
+    let mut lab = Lab::new(2);
+    let number = lab.domain(0).unwrap();
+    lab.driver = Driver::Vxlan(vxlan());
+    lab.ports[0].1.mac_limit = Some(1);
+    lab.follow();
+    lab.bridges.set_remote(2000, Some(1));
+    assert_eq!([1, 2].map(|last| lab.hear(number, last, 2000)), [Heard::New, Heard::PortFull]);
+    assert_eq!((lab.bridges.behind(1), lab.bridges.behind(2), lab.bridges.interface_of(2000)), (1, 0, 1));
+    lab.ports[0].1.mac_limit = Some(2);
+    lab.follow();
+    assert_eq!([2, 3].map(|last| lab.hear(number, last, 2000)), [Heard::New, Heard::PortFull]);
+    assert_eq!(lab.hear(number, 7, 2), Heard::New);
+    lab.down.insert(1);
+    lab.follow();
+    lab.sweep(&mut worker);
+    assert_eq!([1, 2, 7].map(|last| lab.knows(number, last)), [None, None, Some(2)]);
+    assert_eq!(lab.hear(number, 1, 2000), Heard::New);
+    lab.bridges.set_remote(2000, None);
+    lab.sweep(&mut worker);
+    assert_eq!((lab.knows(number, 1), lab.bridges.behind(1)), (None, 0));
+}
+
+#[test]
+fn another_age_holds_for_stations_that_are_there() {
+    let mut worker = domain().register();
+    let mut lab = Lab::new(1);
+    let number = lab.domain(0).unwrap();
+    lab.hear(number, 1, 1);
+    let mut pass = |lab: &mut Lab, seconds| {
+        lab.bridges.stations().tick(seconds);
+        // As many seconds at once have all of the table looked at.
+        let Bridges { sweep, bridging, .. } = &mut lab.bridges;
+        sweep.tick(&bridging.stations, seconds);
+        lab.sweep(&mut worker);
+        lab.knows(number, 1).is_some()
+    };
+    assert!(pass(&mut lab, 200), "300 s by default");
+    lab.set(Bridge { mac_age: Time::seconds(0), ..Bridge::default() });
+    assert!(pass(&mut lab, 10_000));
+    lab.set(Bridge { mac_age: Time::seconds(20_000), ..Bridge::default() });
+    assert!(pass(&mut lab, 15_000));
+    lab.set(Bridge { mac_age: Time::seconds(10), ..Bridge::default() });
+    assert!(!pass(&mut lab, 15_001));
+}
+
+#[test]
 fn vlans_have_numbers_while_they_live_and_until_they_are_forgotten() {
     let mut worker = domain().register();
     let mut lab = Lab::new(2);
@@ -175,7 +235,7 @@ fn static_stations_come_go_and_make_room_for_themselves() {
     assert_eq!(lab.set(fixed("p1")), [((number, mac(7)), Heard::PortFull)]);
     lab.sweep(&mut worker);
     assert_eq!(lab.knows(number, 1), None, "what was learnt gives way");
-    assert_eq!((lab.bridges.fix((number, mac(7)), 1), lab.knows(number, 7)), (None, Some(1)));
+    assert_eq!(lab.knows(number, 7), Some(1), "at once");
     assert!(lab.bridges.homeless.is_empty());
 }
 
