@@ -120,9 +120,9 @@ impl Port {
         self.need_to_transmit = true;
     }
 
+    /// Whoever was not selected has been detached before.
     pub(super) fn set_selected(&mut self, selected: bool) {
-        // Nothing is selected that has not been detached since it was not.
-        self.selected = selected && (self.selected || self.mux == Mux::Detached);
+        self.selected = selected;
     }
 
     /// Does what is due.

@@ -54,10 +54,10 @@ impl Port {
         self.actor.state.set(LacpState::EXPIRED, true);
     }
 
+    /// What the standard's update_Default_Selected does is done by selection, which selects nobody who is not known.
     fn enter_defaulted(&mut self) {
         self.receive = Receive::Defaulted;
         self.current_while = None;
-        self.update_default_selected();
         self.record_default();
         self.actor.state.set(LacpState::EXPIRED, false);
     }
@@ -132,13 +132,6 @@ impl Port {
     /// update_Selected: another partner, or one that has changed, is a matter of selection.
     fn update_selected(&mut self, pdu: &Lacpdu) {
         if !same_partner(&pdu.actor(), &self.partner) {
-            self.selected = false;
-        }
-    }
-
-    /// update_Default_Selected.
-    fn update_default_selected(&mut self) {
-        if !same_partner(&LacpPort::default(), &self.partner) {
             self.selected = false;
         }
     }

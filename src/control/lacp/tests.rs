@@ -164,7 +164,7 @@ fn whether_the_partner_is_in_sync() {
     }
 }
 
-/// update_Selected, update_Default_Selected: another partner has to join anew.
+/// update_Selected: another partner has to join anew.
 #[test]
 fn another_partner_is_detached_first() {
     type Change = fn(&mut LacpPort);

@@ -59,3 +59,12 @@ fn a_cable_plugged_over_is_forgotten_where_it_was() {
     assert_eq!(bond.port(1).unwrap().partner().system, MacAddr::ZERO);
     assert_eq!(bond.port(2).unwrap().partner().port, 101);
 }
+
+#[test]
+fn a_cable_back_to_ourselves_carries_nothing() {
+    let mut bond = bond(SETTINGS, 1);
+    let ours = LacpPort { system: OURS, ..switch(1, TAKES) };
+    let _ = bond.received(1, &Lacpdu::new(&ours, bond.port(1).unwrap().actor()), at(0));
+    let _ = bond.run(at(2000));
+    assert_eq!((muxes(&bond), bond.group()), (vec![Mux::Detached], None));
+}
