@@ -14,10 +14,15 @@ interfaces:
   vx1: {driver: vxlan, vni: 100, local: '2001:db8::1', remotes: ['2001:db8::2'], port: 8472, addresses: [10.0.0.1/24]}
 ";
 
-/// The remotes of an interface, with their numbers.
-fn remotes(router: &Router, name: &str) -> Vec<(String, u16, Source)> {
+/// The remotes of an interface.
+fn remotes(router: &Router, name: &str) -> Vec<(String, Source)> {
     let index = router.interfaces.index(name).unwrap();
-    router.vxlan.remotes().of(index).map(|(a, remote)| (a.to_string(), remote.number, remote.source)).collect()
+    router.vxlan.remotes().of(index).map(|(address, remote)| (address.to_string(), remote.source)).collect()
+}
+
+/// The number of a remote of an interface.
+fn number(router: &Router, name: &str, address: &str) -> Option<u16> {
+    router.vxlan.number(router.interfaces.index(name).unwrap(), ip(address))
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -34,17 +39,19 @@ fn hear(router: &mut Router, name: &str, address: &str) -> bool {
 fn remotes_follow_the_configuration() {
     let mut router = start(BOTH);
     let (vx0, vx1) = (router.interfaces.index("vx0").unwrap(), router.interfaces.index("vx1").unwrap());
-    let named = |address: &str, number| (address.to_owned(), number, Source::Named);
-    let station = ("192.0.2.7".to_owned(), 1026, Source::Station);
-    assert_eq!(remotes(&router, "vx0"), [named("192.0.2.2", 1024), named("192.0.2.3", 1025), station]);
-    assert_eq!(remotes(&router, "vx1"), [named("2001:db8::2", 1027)]);
-    assert_eq!(router.remote_name(1025), Some((vx0, ip("192.0.2.3"))));
-    assert_eq!(router.remote_name(1028), None);
-    assert_eq!(router.bridges.interface_of(1025), vx0);
+    let named = |address: &str| (address.to_owned(), Source::Named);
+    let station = ("192.0.2.7".to_owned(), Source::Station);
+    assert_eq!(remotes(&router, "vx0"), [named("192.0.2.2"), named("192.0.2.3"), station.clone()]);
+    assert_eq!(remotes(&router, "vx1"), [named("2001:db8::2")]);
+    let number_of = |router: &Router, address| number(router, "vx0", address).unwrap();
+    let [two, three, seven] = ["192.0.2.2", "192.0.2.3", "192.0.2.7"].map(|address| number_of(&router, address));
+    assert_eq!(router.remote_name(three), Some((vx0, ip("192.0.2.3"))));
+    assert_eq!(router.remote_name(2000), None);
+    assert_eq!(router.bridges.interface_of(three), vx0);
     // Stations that the operator put behind a remote are there.
     let mac = millrace_tables::mac::Station::new(1, [2, 0, 0, 0, 0, 7]);
     let stations = router.bridges.stations();
-    assert_eq!(stations.find(mac, stations.place(mac)).map(|known| known.port), Some(1026));
+    assert_eq!(stations.find(mac, stations.place(mac)).map(|known| known.port), Some(seven));
     let open = |router: &Router, port| router.forwarding.udp_services.is_open(port);
     assert!(open(&router, 4789) && open(&router, 8472));
     let on = |router: &Router, index| {
@@ -57,8 +64,9 @@ fn remotes_follow_the_configuration() {
     router
         .commit(config(&BOTH.replace("192.0.2.2, ", "").replace("vni: 100, local: 192", "vni: 7, local: 192")), "edit")
         .unwrap();
-    assert_eq!(remotes(&router, "vx0").iter().map(|(_, number, _)| *number).collect::<Vec<_>>(), [1025, 1026]);
-    assert_eq!((router.remote_name(1024), router.bridges.interface_of(1024)), (None, 1024));
+    assert_eq!(remotes(&router, "vx0"), [named("192.0.2.3"), station]);
+    assert_eq!([number_of(&router, "192.0.2.3"), number_of(&router, "192.0.2.7")], [three, seven]);
+    assert_eq!((router.remote_name(two), router.bridges.interface_of(two)), (None, two.into()));
     assert_eq!(router.vxlan.get(vx0).unwrap().vni, 7);
     assert_eq!(router.interfaces.index("vx0"), Some(vx0), "in place");
     // The same interface in the other family.
@@ -67,7 +75,7 @@ fn remotes_follow_the_configuration() {
         .replace("remote: 192.0.2.7", "remote: '2001:db8::7'")
         .replace("vni: 100, local: '2001:db8::1', remotes: []", "vni: 9, local: '2001:db8::1', remotes: []");
     router.commit(config(&other), "edit").unwrap();
-    assert_eq!(remotes(&router, "vx0"), [("2001:db8::7".to_owned(), 1028, Source::Station)]);
+    assert_eq!(remotes(&router, "vx0"), [("2001:db8::7".to_owned(), Source::Station)]);
     assert_eq!(on(&router, vx0), [NodeName::new("vxlan6-encap")]);
     router.commit(config(""), "edit").unwrap();
     assert!(!open(&router, 4789) && !open(&router, 8472));
@@ -80,7 +88,7 @@ fn who_is_heard_is_learnt_where_that_is_wanted() {
     assert!(hear(&mut router, "vx0", "192.0.2.9"));
     let index = router.interfaces.index("vx0").unwrap();
     assert_eq!(router.vxlan.remotes().get(index, ip("192.0.2.9")).unwrap().source, Source::Learnt);
-    assert_eq!(router.bridges.interface_of(1028), index);
+    assert_eq!(router.bridges.interface_of(number(&router, "vx0", "192.0.2.9").unwrap()), index);
     let told = |router: &Router| router.events.newest(1).next().unwrap().text.clone();
     assert_eq!(told(&router), "remote 192.0.2.9 learnt");
     // No router has these.
@@ -92,13 +100,13 @@ fn who_is_heard_is_learnt_where_that_is_wanted() {
     for n in 0..400_u32 {
         hear(&mut router, "vx0", &std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).to_string());
     }
-    let learnt = remotes(&router, "vx0").iter().filter(|(.., source)| *source == Source::Learnt).count();
+    let learnt = remotes(&router, "vx0").iter().filter(|(_, source)| *source == Source::Learnt).count();
     assert_eq!(learnt, 256);
     assert_eq!(told(&router), "10.0.0.255 and others are not learnt as remotes: 256 are already");
     // An operator who names one doesn't make it another.
-    let number = router.vxlan.number(index, ip("192.0.2.9"));
+    let before = number(&router, "vx0", "192.0.2.9");
     router.commit(config(&BOTH.replace("192.0.2.3]", "192.0.2.3, 192.0.2.9]")), "edit").unwrap();
-    assert_eq!(router.vxlan.number(index, ip("192.0.2.9")), number);
+    assert_eq!(number(&router, "vx0", "192.0.2.9"), before);
     assert_eq!(router.vxlan.remotes().get(index, ip("192.0.2.9")).unwrap().source, Source::Named);
     // Nor does one who doesn't want them keep them.
     router.commit(config(&BOTH.replace("192.0.2.3]", "192.0.2.3], learn-remotes: false")), "edit").unwrap();
