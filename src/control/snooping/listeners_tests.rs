@@ -79,6 +79,7 @@ fn listeners_get_their_group_and_routers_everything() {
         assert_eq!(ports(&listeners, family.unknown, now), Some(vec![1]), "RFC 4541 section 2.1.2 (2)");
         // Robustness 2, interval 10 s, response 1 s.
         let until = now + 21 * SECOND;
+        assert_eq!(listeners.groups()[&ip(family.group)][&3].until(), Some(until));
         hear(
             &mut listeners,
             2,
@@ -113,6 +114,7 @@ fn the_lowest_address_asks() {
         assert_eq!(effect, Effect { changed: true, ..Effect::default() }, "a router, but not the querier");
         assert_eq!(listeners.querier().unwrap().address, family.querier);
         assert_eq!(listeners.published(now).routers(), [1, 2]);
+        assert!(listeners.filters(now), "it goes on when it is asked again");
         // It is heard for longer than the first.
         let later = now + 15 * SECOND;
         hear(&mut listeners, 2, &frames::query(family.other, None, &[], 10, 10), later);
