@@ -13,6 +13,7 @@
 
 mod entry;
 mod limits;
+mod locks;
 #[cfg(test)]
 mod tests;
 
@@ -20,18 +21,17 @@ use crate::flow::Seed;
 use crate::region::{Region, Zeroed};
 use entry::{Bucket, Slot, Value};
 use limits::Share;
+use locks::Locks;
 use millrace_wire::MacAddr;
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What stations are behind is numbered below: interfaces, and remote ends of tunnels.
 pub const PORTS: usize = 4096;
 /// Bridges, each VLAN of one for itself, are numbered below; 0 is none.
 pub const BRIDGES: usize = 16_384;
-/// Locks that changes are spread over.
-const LOCKS: usize = 256;
 
 /// A station of a bridge, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,7 +158,7 @@ pub struct MacTable {
     now: AtomicU32,
     ports: Box<[Share]>,
     bridges: Box<[Share]>,
-    locks: Box<[Padded]>,
+    locks: Locks,
 }
 
 impl MacTable {
@@ -175,7 +175,7 @@ impl MacTable {
             now: AtomicU32::new(0),
             ports: (0..PORTS).map(|_| Share::default()).collect(),
             bridges: (0..BRIDGES).map(|_| Share::default()).collect(),
-            locks: (0..LOCKS).map(|_| Padded::default()).collect(),
+            locks: Locks::new(),
         })
     }
 
@@ -222,7 +222,7 @@ impl MacTable {
     /// [`Heard::PortFull`], [`Heard::BridgeFull`] or [`Heard::TableFull`]; nothing is changed then.
     pub fn fix(&self, station: Station, port: u16) -> Result<(), Heard> {
         let place = self.place(station);
-        let _lock = self.lock(place);
+        let _lock = self.locks.lock(place);
         let value = Value::new(port, self.now.load(Ordering::Relaxed), place.0).fixed();
         match self.look(station, place) {
             Some((slot, old)) => self.replace(station, slot, old, value),
@@ -233,7 +233,7 @@ impl MacTable {
     /// Forgets a station; whether it was known.
     pub fn remove(&self, station: Station) -> bool {
         let place = self.place(station);
-        let _lock = self.lock(place);
+        let _lock = self.locks.lock(place);
         self.look(station, place).is_some_and(|(slot, _)| self.clear(slot))
     }
 
@@ -281,7 +281,7 @@ impl MacTable {
                 if keep(station, &value.known()) {
                     continue;
                 }
-                let _lock = self.lock(self.place(station));
+                let _lock = self.locks.lock(self.place(station));
                 // It may have changed until the lock was there.
                 if slot.read().is_some_and(|(now, value)| now == station && !keep(station, &value.known())) {
                     gone += usize::from(self.clear(slot));
@@ -311,7 +311,7 @@ impl MacTable {
 
     #[cold]
     fn learn(&self, station: Station, place: Place, port: u16, now: u32) -> Heard {
-        let Some(_lock) = self.try_lock(place) else { return Heard::Busy };
+        let Some(_lock) = self.locks.try_lock(place) else { return Heard::Busy };
         let value = Value::new(port, now, place.0);
         // Another worker may have been faster.
         match self.look(station, place) {
@@ -359,8 +359,8 @@ impl MacTable {
         self.both(place).into_iter().flat_map(Bucket::slots).any(|slot| {
             let Some((station, _)) = slot.read() else { return false };
             let its = self.place(station);
-            let locked = lock_number(its) == lock_number(place);
-            let lock = if locked { None } else { self.try_lock(its) };
+            let locked = Locks::are_one(its, place);
+            let lock = if locked { None } else { self.locks.try_lock(its) };
             // It may have gone, or moved, until the lock was there.
             let Some((_, value)) = slot.read().filter(|(now, _)| *now == station && (locked || lock.is_some())) else {
                 return false;
@@ -384,40 +384,6 @@ impl MacTable {
 
     fn bridge(&self, bridge: u16) -> &Share {
         &self.bridges[usize::from(bridge) % BRIDGES]
-    }
-
-    fn try_lock(&self, place: Place) -> Option<Lock<'_>> {
-        let Padded(lock) = &self.locks[lock_number(place)];
-        lock.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok().map(|_| Lock(lock))
-    }
-
-    /// For control: whoever has it has it for a few instructions.
-    fn lock(&self, place: Place) -> Lock<'_> {
-        loop {
-            if let Some(lock) = self.try_lock(place) {
-                return lock;
-            }
-            std::thread::yield_now();
-        }
-    }
-}
-
-/// Which lock a place is under.
-const fn lock_number(place: Place) -> usize {
-    (place.0 >> 20) as usize % LOCKS
-}
-
-/// A lock on a cache line of its own.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Padded(AtomicBool);
-
-/// A lock that is held.
-struct Lock<'a>(&'a AtomicBool);
-
-impl Drop for Lock<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
     }
 }
 
