@@ -69,14 +69,18 @@ impl Node for EthernetInput {
         let interface = self.forwarding.interfaces.get(packet.meta.rx_interface, &cx.guard());
         let Some(interface) = interface else { return cx.drop(Count::NoInterface) };
         let Some(header) = packet.header::<Ethernet>() else { return cx.drop(Count::Short) };
-        let (for_us, ether_type) = (header.dst == interface.mac, header.ether_type());
-        if !for_us || is_tag(ether_type) {
+        let next = match header.ether_type() {
+            EtherType::IPV4 => Next::Ip4,
+            EtherType::IPV6 if interface.has_ip6() => Next::Ip6,
+            _ => return self.uncommon(packet, cx),
+        };
+        if header.dst != interface.mac {
             return self.uncommon(packet, cx);
         }
         cx.trace(packet, || Trace { header: *header, outer: None, inner: None });
         let _ = packet.advance(Ethernet::LEN);
         packet.meta.table = interface.table;
-        by_type(ether_type, interface, cx)
+        next
     }
 }
 
@@ -86,7 +90,7 @@ const fn is_tag(ether_type: EtherType) -> bool {
 }
 
 impl EthernetInput {
-    /// A frame with a tag, for a group, or for somebody else.
+    /// A frame with a tag, of another protocol, for a group, or for somebody else.
     #[cold]
     fn uncommon(&self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let Some(&header) = packet.header::<Ethernet>() else { return cx.drop(Count::Short) };
@@ -159,7 +163,6 @@ fn tag(packet: &Packet<'_>, at: usize) -> Option<(u16, EtherType)> {
     Some((u16::from_be_bytes([a, b]) & 0xfff, EtherType(u16::from_be_bytes([c, d]))))
 }
 
-#[inline(always)]
 fn by_type(ether_type: EtherType, interface: &Interface, cx: &mut Ctx<'_, EthernetInput>) -> Next {
     match ether_type {
         EtherType::IPV4 => Next::Ip4,

@@ -176,7 +176,7 @@ fn wrap<F: Underlay>(
     let Some(outer) = packet.header_mut::<F::Outer>() else { return Err(Count::NoHeadroom) };
     *outer = *headers;
     let df = to.df.unwrap_or(inner.df);
-    F::fill(outer, Frame { len: len as u16, tos: inner.tos, df, id: *id, hash: inner.hash });
+    F::fill(outer, headers, Frame { len: len as u16, tos: inner.tos, df, id: *id, hash: inner.hash });
     if to.checksum {
         add_checksum::<F>(packet);
     }
