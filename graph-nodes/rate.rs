@@ -30,7 +30,7 @@ impl TokenBucket {
     }
 }
 
-/// One that several threads draw from: the time up to which what was allowed is paid for. Who draws says what an event costs.
+/// One that several threads draw from: the time up to which what was allowed is paid for, not before the time that it is. Who draws says what an event costs.
 #[derive(Debug, Default)]
 pub struct SharedBucket(AtomicU64);
 
@@ -44,9 +44,10 @@ impl SharedBucket {
     /// an interval), all in nanoseconds; pays if so.
     #[inline]
     pub fn take(&self, now: u64, interval: u64, saved: u64) -> bool {
+        // Time begins when the router starts, with a full bucket: what may be saved up is lent in advance.
         let pay = |paid: u64| {
-            let paid = paid.max(now.saturating_sub(saved)) + interval;
-            (paid <= now).then_some(paid)
+            let paid = paid.max(now) + interval;
+            (paid <= now + saved).then_some(paid)
         };
         self.0.fetch_update(Relaxed, Relaxed, pay).is_ok()
     }
@@ -60,6 +61,7 @@ mod tests {
     fn a_shared_bucket_has_a_burst_and_then_the_rate() {
         let bucket = SharedBucket::new();
         let taken = |now: u64| (0..1000).take_while(|_| bucket.take(now, 1_000_000, 100_000_000)).count();
+        assert_eq!(taken(0), 100, "it is full when time begins");
         assert_eq!(taken(1_000_000_000), 100);
         assert_eq!(taken(1_000_999_999), 0);
         assert_eq!(taken(1_001_000_000), 1);

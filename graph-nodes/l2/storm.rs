@@ -1,6 +1,6 @@
 //! Storm control: how many frames of a kind a port may have flooded, in packets a second. A loop by a wrong cable ends here.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::rate::SharedBucket;
 
 /// What is flooded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +37,13 @@ impl Storm {
     }
 }
 
-/// A token bucket that several threads draw from: the time up to which what was allowed is paid for.
 #[derive(Debug)]
 struct Limit {
     /// Nanoseconds that a frame costs; 0: nothing.
     interval: u64,
     /// Nanoseconds that may be saved up.
     burst: u64,
-    paid: AtomicU64,
+    bucket: SharedBucket,
 }
 
 impl Limit {
@@ -55,21 +54,15 @@ impl Limit {
             None => 0,
         };
         let tenth = 100_000_000;
-        Limit { interval, burst: if interval > tenth { interval } else { tenth }, paid: AtomicU64::new(0) }
+        Limit { interval, burst: if interval > tenth { interval } else { tenth }, bucket: SharedBucket::new() }
     }
 
     fn take(&self, now: u64) -> bool {
         match self.interval {
-            0 => return true,
-            u64::MAX => return false,
-            _ => {}
+            0 => true,
+            u64::MAX => false,
+            interval => self.bucket.take(now, interval, self.burst),
         }
-        let pay = |paid: u64| {
-            // Time before is time that was saved up; not more than a burst of it.
-            let paid = paid.max(now.saturating_sub(self.burst)) + self.interval;
-            (paid <= now).then_some(paid)
-        };
-        self.paid.fetch_update(Relaxed, Relaxed, pay).is_ok()
     }
 }
 
