@@ -110,11 +110,13 @@ impl Router {
     /// neighbours that are all there.
     pub(super) fn attach_queues(&mut self) {
         let workers = self.engine.workers();
-        // Devices that make packets by themselves come last, so that the ways out are there when they begin.
+        // Devices that make packets by themselves come last.
         let mut idle: Vec<(bool, u32)> =
             self.interfaces.iter().filter(|i| !i.idle.is_empty()).map(|i| (is_source(&i.driver), i.index)).collect();
         idle.sort_unstable();
         let attached = !idle.is_empty();
+        // All ways out are there before the first packet comes in.
+        let mut receive = Vec::new();
         for (_, index) in idle {
             let Some(interface) = self.interfaces.get_mut(index) else { continue };
             let pairs = std::mem::take(&mut interface.idle);
@@ -122,8 +124,16 @@ impl Router {
             let worker = |at: usize| (index as usize - 1 + at) % workers;
             let polls = |(at, pair): (usize, &QueuePair)| pair.rx.as_ref().map(|_| worker(at));
             interface.pollers = pairs.iter().enumerate().filter_map(polls).collect();
-            let attach = |(at, QueuePair { rx, tx })| Attach { worker: worker(at), rx, tx };
-            self.engine.attach(index, pairs.into_iter().enumerate().map(attach).collect());
+            let apart = |(at, QueuePair { rx, tx })| {
+                let worker = worker(at);
+                (Attach { worker, rx: None, tx }, Attach { worker, rx, tx: None })
+            };
+            let (out, back): (Vec<_>, Vec<_>) = pairs.into_iter().enumerate().map(apart).unzip();
+            self.engine.attach(index, out);
+            receive.push((index, back));
+        }
+        for (index, queues) in receive {
+            self.engine.attach(index, queues);
             self.announce(index);
         }
         if attached {

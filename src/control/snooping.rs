@@ -143,6 +143,14 @@ impl Snooping {
         self.bindings.publish();
     }
 
+    /// Tells the packet path what changed, however short ago that was done.
+    fn publish_at_once(&mut self, now: Instant) {
+        for domain in self.domains.values_mut().filter(|domain| domain.changed) {
+            domain.published.clear();
+        }
+        self.publish(now);
+    }
+
     /// Keeps listeners on these ports of a domain only.
     fn keep_ports(&mut self, number: u16, ports: &[u32]) -> Vec<(Protocol, Effect)> {
         let Some(domain) = self.domains.get_mut(&number) else { return Vec::new() };
@@ -205,6 +213,11 @@ impl Router {
             }
         }
         self.follow_snooped_links(now);
+    }
+
+    /// Before operators are told: what they see is what is done.
+    pub(super) fn publish_snooping(&mut self) {
+        self.snooping.publish_at_once(Instant::now());
     }
 
     /// Keeps what was heard on ports that are up, and lets the router's own addresses be known.

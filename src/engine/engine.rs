@@ -126,7 +126,7 @@ impl Engine {
         self.shared.pool
     }
 
-    /// Gives an interface its queues; workers that get none of its transmit queues pass packets on to one that did.
+    /// Gives an interface its queues, or some of them; workers that get none of its transmit queues pass packets on to one that did.
     /// Returns when every worker has taken it in.
     pub fn attach(&self, interface: u32, queues: Vec<Attach>) {
         let owners: Vec<usize> = queues.iter().filter(|q| q.tx.is_some()).map(|q| q.worker).collect();
@@ -139,7 +139,9 @@ impl Engine {
                 .collect();
             let owner = owners.get(id % owners.len().max(1)).copied();
             Box::new(move |w| {
-                w.tx_owner[interface as usize % MAX_INTERFACES] = owner;
+                if owner.is_some() {
+                    w.tx_owner[interface as usize % MAX_INTERFACES] = owner;
+                }
                 mine.into_iter().for_each(|q| w.attach(interface, q.rx, q.tx));
             })
         });

@@ -84,7 +84,9 @@ impl Show for Api {
     }
 
     async fn list_snooping(&self, request: Request<ListSnoopingRequest>) -> Answer<ListSnoopingReply> {
-        ok(snooping::list(&self.0.lock(), &request.into_inner())?)
+        let mut router = self.0.lock();
+        router.publish_snooping();
+        ok(snooping::list(&router, &request.into_inner())?)
     }
 
     async fn list_bindings(&self, request: Request<ListBindingsRequest>) -> Answer<Items<Bindings>> {
