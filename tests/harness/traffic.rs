@@ -8,7 +8,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -216,8 +216,11 @@ impl UdpStream {
         receiver.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let sender = std::thread::spawn(move || send_numbers(&sender, rate, &stopped));
-        let receiver = std::thread::spawn(move || receive_numbers(&receiver));
+        // What is left on its way of an earlier stream is none of this one's.
+        static STREAMS: AtomicU64 = AtomicU64::new(0);
+        let stream = STREAMS.fetch_add(1, Ordering::Relaxed);
+        let sender = std::thread::spawn(move || send_numbers(&sender, stream, rate, &stopped));
+        let receiver = std::thread::spawn(move || receive_numbers(&receiver, stream));
         UdpStream { stop, sender, receiver }
     }
 
@@ -230,28 +233,31 @@ impl UdpStream {
     }
 }
 
-fn send_numbers(socket: &UdpSocket, rate: u32, stop: &AtomicBool) -> u64 {
+fn send_numbers(socket: &UdpSocket, stream: u64, rate: u32, stop: &AtomicBool) -> u64 {
     let (begin, mut sent) = (Instant::now(), 0_u64);
+    let datagram = |number: u64| [stream.to_be_bytes(), number.to_be_bytes()].concat();
     while !stop.load(Ordering::Relaxed) {
         // A refused datagram (an ICMP error that came back) counts as sent, and so as missing.
-        let _ = socket.send(&sent.to_be_bytes());
+        let _ = socket.send(&datagram(sent));
         sent += 1;
         let due = begin + Duration::from_secs_f64(sent as f64 / f64::from(rate));
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     for _ in 0..5 {
-        let _ = socket.send(&UdpStream::END.to_be_bytes());
+        let _ = socket.send(&datagram(UdpStream::END));
     }
     sent
 }
 
-fn receive_numbers(socket: &UdpSocket) -> BTreeSet<u64> {
-    let (mut numbers, mut datagram) = (BTreeSet::new(), [0; 8]);
+fn receive_numbers(socket: &UdpSocket, stream: u64) -> BTreeSet<u64> {
+    let (mut numbers, mut datagram) = (BTreeSet::new(), [0; 16]);
     while socket.recv(&mut datagram).is_ok() {
-        match u64::from_be_bytes(datagram) {
+        let [of, number] = [0, 8].map(|at| u64::from_be_bytes(std::array::from_fn(|byte| datagram[at + byte])));
+        match number {
+            _ if of != stream => {}
             UdpStream::END => break,
-            number => numbers.insert(number),
-        };
+            number => drop(numbers.insert(number)),
+        }
     }
     numbers
 }
