@@ -217,7 +217,10 @@ impl Router {
 
     /// Before operators are told: what they see is what is done.
     pub(super) fn publish_snooping(&mut self) {
-        self.snooping.publish_at_once(Instant::now());
+        let now = Instant::now();
+        self.snooping.expired = None;
+        self.run_snooping(now);
+        self.snooping.publish_at_once(now);
     }
 
     /// Keeps what was heard on ports that are up, and lets the router's own addresses be known.
