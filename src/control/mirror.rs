@@ -305,14 +305,6 @@ impl Router {
         !broken.is_empty()
     }
 
-    /// Does what is due.
-    pub(super) fn run_mirrors(&mut self, _now: Instant) {}
-
-    /// When something is due next.
-    pub(super) fn next_mirrors(&self) -> Option<Instant> {
-        None
-    }
-
     /// What is done once a second: files are flushed, those that could not be opened are tried again, and it is told who is done.
     pub(super) fn second_mirrors(&mut self) {
         self.pump_mirrors();

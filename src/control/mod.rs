@@ -315,8 +315,6 @@ impl Router {
         self.pump_nat44();
         self.pump_bridges();
         self.pump_snooping();
-        self.pump_vxlan();
-        self.pump_tunnels();
         self.collect_link_control(now);
         self.pump_mirrors();
     }
@@ -329,11 +327,9 @@ impl Router {
         self.run_pending(now);
         self.run_bridges(now);
         self.run_snooping(now);
-        self.run_vxlan(now);
         self.run_tunnels(now);
         self.run_bonds(now);
         self.run_lldp(now);
-        self.run_mirrors(now);
         if self.routes.has_work() {
             self.routes.work();
             self.engine.tables_changed();
@@ -348,10 +344,8 @@ impl Router {
         }
         let confirm = self.history.pending.map(|pending| pending.deadline);
         let neighbours = [self.neighbors.next(), self.next_ip6(), confirm];
-        let links =
-            [self.next_bridges(), self.next_snooping(), self.next_bonds(), self.next_lldp(), self.next_mirrors()];
-        let tunnels = [self.next_vxlan(), self.next_tunnels()];
-        neighbours.into_iter().chain(links).chain(tunnels).flatten().min()
+        let links = [self.next_bridges(), self.next_snooping(), self.next_tunnels(), self.next_bonds(), self.next_lldp()];
+        neighbours.into_iter().chain(links).flatten().min()
     }
 
     /// Has the loop do what changes of routes left to be done, see [`Routes::work`].
@@ -381,7 +375,6 @@ impl Router {
         self.second_bridges();
         self.second_snooping();
         self.second_vxlan();
-        self.second_tunnels();
         self.second_bonds();
         self.second_lldp();
         self.second_mirrors();

@@ -142,9 +142,6 @@ impl Router {
         }
     }
 
-    /// Takes in what the packet path has to say.
-    pub(super) fn pump_tunnels(&mut self) {}
-
     /// Does what is due.
     pub(super) fn run_tunnels(&mut self, now: Instant) {
         if self.tunnels.expire(now) {
@@ -156,9 +153,6 @@ impl Router {
     pub(super) fn next_tunnels(&self) -> Option<Instant> {
         self.tunnels.next()
     }
-
-    /// What is done once a second.
-    pub(super) fn second_tunnels(&mut self) {}
 }
 
 /// The ends of a tunnel, and what it puts between the headers.

@@ -205,17 +205,6 @@ impl Router {
         self.tell(Severity::Info, format!("interface {name}"), format!("remote {address} learnt"));
     }
 
-    /// Takes in what the packet path has to say: it comes with what it says of neighbours.
-    pub(super) fn pump_vxlan(&mut self) {}
-
-    /// Does what is due.
-    pub(super) fn run_vxlan(&mut self, _now: Instant) {}
-
-    /// When something is due next.
-    pub(super) fn next_vxlan(&self) -> Option<Instant> {
-        None
-    }
-
     /// Forgets learnt remotes that are silent, once a second.
     pub(super) fn second_vxlan(&mut self) {
         let (now, bridges) = (Instant::now(), &self.bridges);
