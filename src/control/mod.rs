@@ -344,7 +344,8 @@ impl Router {
         }
         let confirm = self.history.pending.map(|pending| pending.deadline);
         let neighbours = [self.neighbors.next(), self.next_ip6(), confirm];
-        let links = [self.next_bridges(), self.next_snooping(), self.next_tunnels(), self.next_bonds(), self.next_lldp()];
+        let links =
+            [self.next_bridges(), self.next_snooping(), self.next_tunnels(), self.next_bonds(), self.next_lldp()];
         neighbours.into_iter().chain(links).flatten().min()
     }
 
