@@ -2,6 +2,7 @@
 
 pub mod input;
 pub mod output;
+pub(crate) mod sending;
 
 use millrace_engine::Graph;
 use millrace_engine::builtin::DEVICE_INPUT_ARC;

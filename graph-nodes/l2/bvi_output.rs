@@ -3,6 +3,7 @@
 //! Reads: tx interface. Writes: rx interface, marks.
 
 use super::input;
+use crate::interface::sending;
 use crate::marks;
 use millrace_engine::node::NoTrace;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
@@ -33,22 +34,12 @@ impl Node for BviOutput {
 
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
-        let (interface, bytes) = (packet.meta.tx_interface, packet.total_len() as u64);
-        let bvi = cx.hardware(interface);
-        if !cx.is_up(interface) || !cx.is_up(bvi) {
-            cx.interface(interface).tx_drops.add(1);
-            return cx.drop(Count::Down);
+        let interface = packet.meta.tx_interface;
+        if !sending::is_up(interface, cx) {
+            return sending::refuse(Count::Down, interface, cx);
         }
-        let count = |interface| {
-            let counters = cx.interface(interface);
-            counters.tx_packets.add(1);
-            counters.tx_bytes.add(bytes);
-        };
-        count(interface);
-        if bvi != interface {
-            count(bvi);
-        }
-        packet.meta.rx_interface = bvi;
+        sending::count(interface, packet.total_len(), cx);
+        packet.meta.rx_interface = cx.hardware(interface);
         packet.meta.marks &= marks::TUNNELS | marks::MIRRORED;
         Next::Input
     }

@@ -7,6 +7,7 @@
 use super::ends::Ready;
 use super::outer::{Head, Open, sum_from};
 use crate::forwarding::Forwarding;
+use crate::interface::sending;
 use crate::ip::fragment::{Cut, cut};
 use crate::ip::{self, V4, V6};
 use crate::marks;
@@ -115,21 +116,21 @@ impl Node for TunnelEncap {
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let (guard, interface) = (cx.guard(), packet.meta.tx_interface);
         let Some(Ready { tunnel, heads }) = self.forwarding.tunnels.of(interface, &guard) else {
-            return lose(Count::Gone, interface, cx);
+            return sending::refuse(Count::Gone, interface, cx);
         };
-        if !cx.is_up(interface) {
-            return lose(Count::Down, interface, cx);
+        if !sending::is_up(interface, cx) {
+            return sending::refuse(Count::Down, interface, cx);
         }
         if packet.meta.marks & marks::TUNNELS == marks::TUNNELS {
-            return lose(Count::TooDeep, interface, cx);
+            return sending::refuse(Count::TooDeep, interface, cx);
         }
-        let Some(inner) = look(packet) else { return lose(Count::NotIp, interface, cx) };
+        let Some(inner) = look(packet) else { return sending::refuse(Count::NotIp, interface, cx) };
         let [inside4, inside6] = heads;
         let head = if inner.is_ip6 { inside6 } else { inside4 };
         let inner_len = packet.total_len();
         let len = inner_len + head.len();
         if len > head.longest() {
-            return lose(Count::TooLong, interface, cx);
+            return sending::refuse(Count::TooLong, interface, cx);
         }
         let too_long = len > tunnel.path_mtu.into();
         // An IPv6 packet of the least MTU must get through, whatever the path (RFC 4213 section 3.2.2, RFC 2473 section 7.1).
@@ -137,15 +138,13 @@ impl Node for TunnelEncap {
         let id = self.id();
         let open = Open { len, tos: tunnel.outer_tos(inner.tos), id: id as u16, dont_fragment };
         if !packet.retreat(head.len()) || !head.write(packet.data_mut(), open) {
-            return lose(Count::NoHeadroom, interface, cx);
+            return sending::refuse(Count::NoHeadroom, interface, cx);
         }
         if head.checksum {
             fill_checksum(head, packet);
         }
         cx.trace(packet, || Trace { local: tunnel.local, remote: tunnel.remote, open });
-        let counters = cx.interface(interface);
-        counters.tx_packets.add(1);
-        counters.tx_bytes.add(inner_len as u64);
+        sending::count(interface, inner_len, cx);
         packet.mark_l3();
         let depth = (packet.meta.marks & marks::TUNNELS) + marks::ONE_TUNNEL;
         let meta = &mut *packet.meta;
@@ -170,12 +169,6 @@ fn look(packet: &Packet<'_>) -> Option<Inner> {
         }
         _ => None,
     }
-}
-
-#[cold]
-fn lose(cause: Count, interface: u32, cx: &mut Ctx<'_, TunnelEncap>) -> Next {
-    cx.interface(interface).tx_drops.add(1);
-    cx.drop(cause)
 }
 
 /// RFC 2784 section 2.5: over the GRE header and all behind it.

@@ -9,6 +9,7 @@ use super::inner::Inner;
 use super::tables::Remote;
 use super::underlay::{Frame, Underlay};
 use crate::forwarding::Forwarding;
+use crate::interface::sending;
 use crate::marks;
 use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
 use std::fmt;
@@ -76,17 +77,17 @@ impl<F: Underlay> Node for VxlanEncap<F> {
         let (guard, tx) = (cx.guard(), packet.meta.tx_interface);
         let interface = cx.hardware(tx);
         let Some(tunnel) = self.forwarding.vxlan.interfaces.get(interface, &guard) else {
-            return refuse(Count::Gone, tx, cx);
+            return sending::refuse(Count::Gone, tx, cx);
         };
-        if !cx.is_up(tx) || !cx.is_up(interface) {
-            return refuse(Count::Down, tx, cx);
+        if !sending::is_up(tx, cx) {
+            return sending::refuse(Count::Down, tx, cx);
         }
         if packet.meta.marks & marks::TUNNELS == marks::TUNNELS {
-            return refuse(Count::Nested, tx, cx);
+            return sending::refuse(Count::Nested, tx, cx);
         }
         let len = packet.total_len();
         if len > F::LONGEST {
-            return refuse(Count::TooLong, tx, cx);
+            return sending::refuse(Count::TooLong, tx, cx);
         }
         let inner = Inner::of(packet.data(), packet.meta.flow_hash);
         let number = packet.meta.adjacency;
@@ -107,9 +108,9 @@ impl<F: Underlay> Node for VxlanEncap<F> {
             (None, _) => return cx.hold(),
         };
         if let Err(cause) = sent {
-            return refuse(cause, tx, cx);
+            return sending::refuse(cause, tx, cx);
         }
-        count(tx, interface, len, cx);
+        sending::count(tx, len, cx);
         Next::Lookup
     }
 
@@ -123,7 +124,7 @@ impl<F: Underlay> Node for VxlanEncap<F> {
         let replicate = forwarding.vxlan.interfaces.get(interface, &guard).map_or(&[][..], |tunnel| &tunnel.replicate);
         if replicate.is_empty() {
             // They went while it was on its way here.
-            let dropped = refuse(Count::NoRemote, tx, cx);
+            let dropped = sending::refuse(Count::NoRemote, tx, cx);
             return cx.send(frame, dropped);
         }
         let mut copies = cx.share(frame, replicate.len());
@@ -137,25 +138,8 @@ impl<F: Underlay> Node for VxlanEncap<F> {
         }
         cx.count_n(Count::Copies, (made as u64).saturating_sub(1));
         cx.count_n(Count::NoBuffer, (replicate.len() - made) as u64);
-        count(tx, interface, len, cx);
+        sending::count(tx, len, cx);
     }
-}
-
-/// Counts a frame for the interface that sends it and the one that carries it.
-#[inline(always)]
-fn count<F: Underlay>(tx: u32, interface: u32, len: usize, cx: &mut Ctx<'_, VxlanEncap<F>>) {
-    for index in [tx, interface].iter().take(if tx == interface { 1 } else { 2 }) {
-        let counters = cx.interface(*index);
-        counters.tx_packets.add(1);
-        counters.tx_bytes.add(len as u64);
-    }
-}
-
-/// Drops a frame that the interface was to send.
-#[cold]
-fn refuse<F: Underlay>(cause: Count, tx: u32, cx: &mut Ctx<'_, VxlanEncap<F>>) -> Next<F> {
-    cx.interface(tx).tx_drops.add(1);
-    cx.drop(cause)
 }
 
 /// Puts a remote's headers in front of a frame. `id`: of the packet before.
