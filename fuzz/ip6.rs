@@ -4,6 +4,7 @@
 //!
 //! The fuzz target and an ordinary test over saved and random inputs share this.
 
+use crate::lab::{Input, assert_settled, checksum};
 use millrace_engine::epoch::domain;
 use millrace_engine::testing::{Sent, Testbed};
 use millrace_engine::{Graph, Waker};
@@ -67,21 +68,6 @@ pub fn run(data: &[u8]) {
     lab.end();
     LAB.set(Some(lab));
     let _ = domain().collect();
-}
-
-/// What is left of the input; zeros behind its end.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> u8 {
-        self.take(1).first().copied().unwrap_or(0)
-    }
-
-    fn take(&mut self, len: usize) -> &'a [u8] {
-        let (taken, left) = self.0.split_at(len.min(self.0.len()));
-        self.0 = left;
-        taken
-    }
 }
 
 fn bits(text: &str) -> u128 {
@@ -188,13 +174,8 @@ impl Lab {
             let sent = self.bed.pass(20 * SECOND, 2);
             look(&sent, None);
         }
-        while !self.bed.punted().is_empty() {}
         while self.events.pop().is_some() {}
-        let panics: Vec<_> = self.bed.counts().into_iter().filter(|(_, what, _)| *what == "panic").collect();
-        assert!(panics.is_empty(), "{panics:?}");
-        assert_eq!(self.bed.held(), 0, "buffers that nobody has");
-        let ledger = self.bed.ledger();
-        assert_eq!(ledger.received + ledger.made, ledger.sent + ledger.dropped + ledger.consumed, "{ledger:?}");
+        assert_settled(&mut self.bed);
     }
 }
 
@@ -232,7 +213,7 @@ fn packet(input: &mut Input<'_>, seal: bool) -> Vec<u8> {
         };
         if packet.len() >= 40 + at + field + 2 {
             packet[40 + at + field..][..2].fill(0);
-            let sum = checksum(&packet, 40 + at, upper);
+            let sum = transport_checksum(&packet, 40 + at, upper);
             packet[40 + at + field..][..2].copy_from_slice(&sum.to_be_bytes());
         }
     }
@@ -240,15 +221,10 @@ fn packet(input: &mut Input<'_>, seal: bool) -> Vec<u8> {
 }
 
 /// Of what begins at `at`, with the pseudo-header (RFC 8200 section 8.1).
-fn checksum(packet: &[u8], at: usize, protocol: u8) -> u16 {
+fn transport_checksum(packet: &[u8], at: usize, protocol: u8) -> u16 {
     let len = (packet.len() - at) as u32;
     let pseudo = [&packet[8..40], &len.to_be_bytes(), &[0, 0, 0, protocol], &packet[at..]].concat();
-    let words = pseudo.chunks(2).map(|w| u64::from(w[0]) << 8 | u64::from(*w.get(1).unwrap_or(&0)));
-    let mut sum: u64 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
+    checksum(&pseudo)
 }
 
 /// `from`: where a packet came in; `None` for what waited.
@@ -268,7 +244,7 @@ fn look(sent: &[Sent], from: Option<u32>) {
         let mtu = if *interface == LAN { 1500 } else { 1280 };
         assert!(packet.len() <= mtu, "{} bytes on interface {interface}", packet.len());
         if own && packet[6] == 58 {
-            assert_eq!(checksum(packet, 40, 58), 0, "checksum: {packet:02x?}");
+            assert_eq!(transport_checksum(packet, 40, 58), 0, "checksum: {packet:02x?}");
             // RFC 4443 section 2.4 (c).
             assert!(packet[40] >= 128 || packet.len() <= 1280, "an error of {} bytes", packet.len());
         }

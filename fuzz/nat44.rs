@@ -6,6 +6,7 @@
 
 mod packets;
 
+use crate::lab::{Input, assert_settled, checksum};
 use millrace_engine::epoch::{Participant, domain};
 use millrace_engine::testing::{Sent, Testbed};
 use millrace_engine::{Graph, Waker};
@@ -19,7 +20,7 @@ use millrace_tables::fib::Target;
 use millrace_tables::flow::{Ticks, Timeouts};
 use millrace_tables::lpm::{Lpm, Writer};
 use millrace_wire::MacAddr;
-use packets::{ADDRESSES, Input, checksum, header, header_len, packet, seal, seal_transport, transport_ok};
+use packets::{ADDRESSES, header, header_len, packet, seal, seal_transport, transport_ok};
 use std::cell::RefCell;
 use std::net::Ipv4Addr;
 
@@ -298,13 +299,7 @@ impl Lab {
         for _ in 0..20 {
             self.pass(40 * SECOND);
         }
-        while !self.bed.punted().is_empty() {}
-        let panics: Vec<_> = self.bed.counts().into_iter().filter(|(_, what, _)| *what == "panic").collect();
-        assert!(panics.is_empty(), "{panics:?}");
-        assert_eq!(self.bed.held(), 0, "buffers that nobody has");
-        let ledger = self.bed.ledger();
-        // Those for control ended there.
-        assert_eq!(ledger.received + ledger.made, ledger.sent + ledger.dropped + ledger.consumed, "{ledger:?}");
+        assert_settled(&mut self.bed);
         for worker in 0..self.workers {
             let state = self.nat.state(worker).get().unwrap();
             let left = state.summary();

@@ -1,5 +1,7 @@
 //! Packets from bytes: mostly what they should be, so that they get far.
 
+use crate::lab::{Input, checksum};
+
 /// Inside hosts, the router, its external addresses, outside hosts: whom packets are from and for.
 pub const ADDRESSES: [[u8; 4]; 12] = [
     [192, 168, 1, 10],
@@ -18,44 +20,27 @@ pub const ADDRESSES: [[u8; 4]; 12] = [
 const PORTS: [u16; 8] = [0, 53, 80, 443, 1024, 4000, 4001, 8080];
 const PROTOCOLS: [u8; 8] = [6, 17, 1, 47, 6, 17, 1, 33];
 
-/// Bytes to be used up; zeros follow them.
-pub struct Input<'a>(pub &'a [u8]);
+fn word(input: &mut Input<'_>) -> u16 {
+    u16::from_be_bytes([input.byte(), input.byte()])
+}
 
-impl<'a> Input<'a> {
-    pub fn byte(&mut self) -> u8 {
-        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
-        self.0 = rest;
-        *first
-    }
+fn address(input: &mut Input<'_>) -> [u8; 4] {
+    ADDRESSES[usize::from(input.byte()) % ADDRESSES.len()]
+}
 
-    fn word(&mut self) -> u16 {
-        u16::from_be_bytes([self.byte(), self.byte()])
-    }
-
-    pub fn take(&mut self, n: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(n.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
-
-    fn address(&mut self) -> [u8; 4] {
-        ADDRESSES[usize::from(self.byte()) % ADDRESSES.len()]
-    }
-
-    fn port(&mut self) -> u16 {
-        let byte = self.byte();
-        if byte < 0xf0 { PORTS[usize::from(byte) % PORTS.len()] } else { self.word() }
-    }
+fn port(input: &mut Input<'_>) -> u16 {
+    let byte = input.byte();
+    if byte < 0xf0 { PORTS[usize::from(byte) % PORTS.len()] } else { word(input) }
 }
 
 /// A packet that is mostly what it should be.
 pub fn packet(input: &mut Input<'_>) -> Vec<u8> {
     let how = input.byte();
     let protocol = PROTOCOLS[usize::from(input.byte()) % PROTOCOLS.len()];
-    let (source, destination) = (input.address(), input.address());
-    let (from, to) = (input.port(), input.port());
+    let (source, destination) = (address(input), address(input));
+    let (from, to) = (port(input), port(input));
     let ttl = if how & 1 == 0 { 64 } else { input.byte() & 3 };
-    let fragment = if how & 2 == 0 { 0 } else { input.word() };
+    let fragment = if how & 2 == 0 { 0 } else { word(input) };
     let options: &[u8] = if how & 4 == 0 { &[] } else { &[0x94, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0, 0] };
     let mut packet = header(protocol, ttl, fragment, options);
     packet[5] = if how & 2 == 0 { 0 } else { input.byte() & 3 };
@@ -66,8 +51,7 @@ pub fn packet(input: &mut Input<'_>) -> Vec<u8> {
     match protocol {
         6 => {
             packet.extend(ports);
-            packet
-                .extend([input.word(), input.word(), input.word(), input.word()].map(u16::to_be_bytes).as_flattened());
+            packet.extend([word(input), word(input), word(input), word(input)].map(u16::to_be_bytes).as_flattened());
             packet.extend([((20 + data.len() / 4 * 4) / 4 * 16) as u8, input.byte()]);
             packet.extend([input.byte(), input.byte(), 0, 0, 0, 0]);
         }
@@ -109,14 +93,6 @@ pub fn header(protocol: u8, ttl: u8, fragment: u16, options: &[u8]) -> Vec<u8> {
 
 pub fn header_len(packet: &[u8]) -> usize {
     packet.first().map_or(0, |b| usize::from(b & 15) * 4).clamp(20.min(packet.len()), packet.len())
-}
-
-/// The Internet checksum (RFC 1071).
-pub fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|w| u64::from(w[0]) << 8 | u64::from(*w.get(1).unwrap_or(&0)));
-    let sum: u64 = words.sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    !((sum + (sum >> 16)) as u16)
 }
 
 /// Sets the total length and the header's checksum.

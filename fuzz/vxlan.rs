@@ -4,6 +4,7 @@
 //!
 //! The fuzz target and an ordinary test over saved and random inputs share this.
 
+use crate::lab::{Input, assert_settled, checksum};
 use millrace_engine::builtin::DEVICE_INPUT_ARC;
 use millrace_engine::epoch::domain;
 use millrace_engine::testing::{Sent, Testbed};
@@ -58,21 +59,6 @@ pub fn run(data: &[u8]) {
     lab.end();
     LAB.set(Some(lab));
     let _ = domain().collect();
-}
-
-/// What is left of the input; zeros behind its end.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> u8 {
-        self.take(1).first().copied().unwrap_or(0)
-    }
-
-    fn take(&mut self, len: usize) -> &'a [u8] {
-        let (taken, left) = self.0.split_at(len.min(self.0.len()));
-        self.0 = left;
-        taken
-    }
 }
 
 fn remote4(last: u8) -> Ipv4Addr {
@@ -165,13 +151,8 @@ impl Lab {
         for _ in 0..8 {
             self.bed.pass(20 * SECOND, 2).iter().for_each(look);
         }
-        while !self.bed.punted().is_empty() {}
         while self.events.pop().is_some() {}
-        let panics: Vec<_> = self.bed.counts().into_iter().filter(|(_, what, _)| *what == "panic").collect();
-        assert!(panics.is_empty(), "{panics:?}");
-        assert_eq!(self.bed.held(), 0, "buffers that nobody has");
-        let ledger = self.bed.ledger();
-        assert_eq!(ledger.received + ledger.made, ledger.sent + ledger.dropped + ledger.consumed, "{ledger:?}");
+        assert_settled(&mut self.bed);
     }
 }
 
@@ -263,15 +244,6 @@ fn datagram(input: &mut Input<'_>, what: u8) -> Vec<u8> {
     let sum = checksum(&header);
     header[10..12].copy_from_slice(&sum.to_be_bytes());
     [&MAC.0[..], &[2, 0, 0, 0, 0, 9], &[8, 0], &header, &udp].concat()
-}
-
-fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|w| u64::from(w[0]) << 8 | u64::from(*w.get(1).unwrap_or(&0)));
-    let mut sum: u64 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
 }
 
 /// What leaves the router. Frames of the bridge may be anything.

@@ -3,5 +3,7 @@
 
 #[path = "../ip6.rs"]
 mod ip6;
+#[path = "../lab.rs"]
+mod lab;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| ip6::run(data));

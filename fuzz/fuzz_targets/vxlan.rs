@@ -1,6 +1,8 @@
 //! VXLAN under bytes that libFuzzer makes up.
 #![no_main]
 
+#[path = "../lab.rs"]
+mod lab;
 #[path = "../vxlan.rs"]
 mod vxlan;
 
