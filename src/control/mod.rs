@@ -7,7 +7,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `run` `ready` | start, the loop over timers, signals and the packet path, the end |
+//! | `run` `ready` `farewell` | start, the loop over timers, signals and the packet path, the end |
 //! | `apply` `history` | from one configuration to another, and back |
 //! | `interfaces` `devices` `specs` `addresses` | interfaces and their devices |
 //! | `routes` | the routes of all VRFs, and the forwarding tables made of them |
@@ -31,6 +31,7 @@ mod cross_connect;
 mod devices;
 mod discovery;
 pub mod events;
+mod farewell;
 mod features;
 pub mod history;
 pub mod interfaces;
@@ -68,9 +69,9 @@ use history::History;
 use interfaces::Interfaces;
 use ip6::Ip6;
 use lldp::Lldp;
-use millrace_config::{Config, HugePages, Name, WorkerMode};
+use millrace_config::{Config, HugePages, Name};
 use millrace_engine::epoch::domain;
-use millrace_engine::{Engine, EngineConfig, EngineError, LedgerTotals, Mode, Waker, WorkerConfig};
+use millrace_engine::{Engine, EngineError, Waker};
 use millrace_graph_nodes::capture::Captures;
 use millrace_graph_nodes::cross_connect::CrossConnects;
 use millrace_graph_nodes::forwarding::Forwarding;
@@ -216,8 +217,6 @@ impl Shared {
     }
 }
 
-/// How long what is said at the end may take to leave.
-const LAST_WORDS: Duration = Duration::from_millis(50);
 /// Garbage older than this means that a worker hangs.
 const STUCK: Duration = Duration::from_secs(5);
 
@@ -228,7 +227,7 @@ impl Router {
     /// # Errors
     /// See [`StartError`].
     pub fn start(config: Config, options: Options, control: Waker, devices: Waker) -> Result<Router, StartError> {
-        let engine_config = engine_config(&config);
+        let engine_config = specs::engine(&config);
         let (graph, handles) = wiring::graph(engine_config.workers.len(), &control).map_err(StartError::Memory)?;
         let wiring::Handles {
             forwarding,
@@ -382,28 +381,6 @@ impl Router {
         self.check_devices(Instant::now());
     }
 
-    /// The daemon ends: others are told, while that can be sent.
-    pub fn farewell(&mut self) {
-        self.end_advertising();
-        self.end_bonds();
-        self.end_lldp();
-        // Workers have taken it, and before long it has left.
-        let _ = self.engine.run_on(0, || ());
-        let until = Instant::now() + LAST_WORDS;
-        while self.is_on_its_way() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// Whether workers have packets that have not left yet.
-    fn is_on_its_way(&self) -> bool {
-        let ledgers = (0..self.engine.workers()).map(|worker| self.engine.ledger(worker));
-        let left =
-            |ledger: LedgerTotals| (ledger.received + ledger.made, ledger.sent + ledger.dropped + ledger.consumed);
-        let (came, went) = ledgers.map(left).fold((0, 0), |(came, went), one| (came + one.0, went + one.1));
-        came > went
-    }
-
     /// Lets the counters of interfaces begin anew.
     pub fn clear_counters(&mut self) {
         let Router { engine, interfaces, .. } = self;
@@ -422,19 +399,5 @@ impl Router {
             Severity::Error => tracing::error!("{source}: {text}"),
         }
         self.events.add(severity, source, text);
-    }
-}
-
-fn engine_config(config: &Config) -> EngineConfig {
-    let workers = (0..usize::from(config.workers.count))
-        .map(|worker| WorkerConfig { cpu: config.workers.cpus.get(worker).map(|cpu| usize::from(*cpu)) });
-    EngineConfig {
-        workers: workers.collect(),
-        mode: match config.workers.mode {
-            WorkerMode::Adaptive => Mode::Adaptive,
-            WorkerMode::Polling => Mode::Polling,
-        },
-        buffers: config.buffers.count as usize,
-        huge_pages: specs::huge_pages(config.buffers.huge_pages),
     }
 }

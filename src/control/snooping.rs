@@ -5,11 +5,12 @@ pub mod bindings;
 #[cfg(test)]
 mod frames;
 pub mod listeners;
+pub mod membership;
+mod tell;
 
 use super::Router;
-use super::events::Severity;
-use bindings::{Outcome, Table};
-use listeners::{Effect, Listeners, Refused};
+use bindings::Table;
+use listeners::{Effect, Listeners};
 use millrace_config::Name;
 use millrace_engine::Waker;
 use millrace_engine::epoch::domain;
@@ -19,7 +20,7 @@ use millrace_wire::{MacAddr, igmp, mld, pim};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Memberships in all domains, of both families.
 const MEMBERSHIPS: usize = 32_768;
@@ -29,8 +30,6 @@ const AT_ONCE: usize = 1024;
 const PUBLISH: Duration = Duration::from_millis(20);
 /// Between two looks at what is over.
 const EXPIRE: Duration = Duration::from_millis(100);
-/// Between two events of a kind and domain.
-const TELL: Duration = Duration::from_secs(10);
 
 /// Which protocol, and so which family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,17 +65,6 @@ pub struct Domain {
     changed: bool,
 }
 
-/// What operators hear of at most now and then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Topic {
-    Querier(Protocol),
-    Refused(Protocol),
-    Moved,
-    Disputed,
-    Own,
-    BindingRefused,
-}
-
 /// All of it.
 #[derive(Debug)]
 pub struct Snooping {
@@ -84,7 +72,7 @@ pub struct Snooping {
     domains: BTreeMap<u16, Domain>,
     bindings: Table,
     /// When something was told last.
-    told: BTreeMap<(u16, Topic), Instant>,
+    told: BTreeMap<(u16, tell::Topic), Instant>,
     /// When it was last looked at what is over.
     expired: Option<Instant>,
 }
@@ -111,16 +99,6 @@ impl Snooping {
     fn room(&self) -> usize {
         let all = self.domains.values().flat_map(|domain| domain.listeners.values());
         MEMBERSHIPS.saturating_sub(all.map(Listeners::memberships).sum())
-    }
-
-    /// Whether something may be told again.
-    fn may_tell(&mut self, domain: u16, topic: Topic, now: Instant) -> bool {
-        let told = self.told.get(&(domain, topic)).copied();
-        let may = told.is_none_or(|told| now.saturating_duration_since(told) >= TELL);
-        if may {
-            self.told.insert((domain, topic), now);
-        }
-        may
     }
 
     /// Tells the packet path what changed, where that was not done a moment ago.
@@ -304,48 +282,9 @@ impl Router {
         };
         domain.changed |= effect.changed;
         self.tell_querier(number, protocol, effect, now);
-        if let Some(refused) = effect.refused
-            && self.snooping.may_tell(number, Topic::Refused(protocol), now)
-        {
-            let name = self.interfaces.name(port);
-            let text = match refused {
-                Refused::Port => format!("{name} has joined {} groups, and may have no more", listeners::PORT_GROUPS),
-                Refused::Domain => {
-                    format!("{name} can't join a group: there are {} memberships", listeners::DOMAIN_MEMBERSHIPS)
-                }
-                Refused::All => {
-                    format!("{name} can't join a group: there are {MEMBERSHIPS} memberships in all bridges")
-                }
-            };
-            let source = self.snooped_name(number, protocol);
-            self.tell(Severity::Warning, source, text);
+        if let Some(refused) = effect.refused {
+            self.tell_not_joined(number, port, protocol, refused, now);
         }
-    }
-
-    /// What events of a domain are said to be about.
-    fn snooped_name(&self, number: u16, protocol: Protocol) -> String {
-        format!("{} snooping {}", protocol.as_str(), self.domain_name(number))
-    }
-
-    fn domain_name(&self, number: u16) -> String {
-        match self.snooping.domains.get(&number).map(|domain| &domain.key) {
-            Some((name, 0)) => name.to_string(),
-            Some((name, vlan)) => format!("{name} VLAN {vlan}"),
-            None => String::new(),
-        }
-    }
-
-    fn tell_querier(&mut self, number: u16, protocol: Protocol, effect: Effect, now: Instant) {
-        if !effect.querier || !self.snooping.may_tell(number, Topic::Querier(protocol), now) {
-            return;
-        }
-        let listeners = self.snooping.domains.get(&number).and_then(|domain| domain.listeners.get(&protocol));
-        let text = match listeners.and_then(Listeners::querier) {
-            Some(querier) => format!("querier {} on {}", querier.address, self.interfaces.name(querier.port)),
-            None => "no querier any more: groups are flooded".to_owned(),
-        };
-        let source = self.snooped_name(number, protocol);
-        self.tell(Severity::Info, source, text);
     }
 
     fn seen(&mut self, seen: &Seen, now: Instant, seconds: u32) {
@@ -353,36 +292,7 @@ impl Router {
             return;
         }
         let outcome = self.snooping.bindings.seen(seen, now, seconds);
-        let (name, address, mac) = (self.interfaces.name(seen.interface), seen.address, seen.mac);
-        let (topic, severity, text) = match outcome {
-            Outcome::Learnt | Outcome::NoStation => return,
-            Outcome::Moved(before) => {
-                (Topic::Moved, Severity::Info, format!("{address} is at {mac} on {name} now, and was at {before}"))
-            }
-            Outcome::Disputed(other) => {
-                let text = format!("{address} is claimed by {mac} on {name} and by {other}: not answered for");
-                (Topic::Disputed, Severity::Warning, text)
-            }
-            Outcome::Own => {
-                (Topic::Own, Severity::Warning, format!("{mac} on {name} claims the router's own address {address}"))
-            }
-            Outcome::Refused(refused) => {
-                let text = match refused {
-                    bindings::Refused::Port => format!("{name} has {} addresses, and may have no more", bindings::PORT),
-                    bindings::Refused::Domain => format!("not learnt: there are {} addresses", bindings::DOMAIN),
-                    bindings::Refused::Table => format!("not learnt: there are {} addresses in all", bindings::TABLE),
-                };
-                (Topic::BindingRefused, Severity::Warning, text)
-            }
-        };
-        if self.snooping.may_tell(seen.domain, topic, now) {
-            let source = format!("ARP suppression {}", self.domain_name(seen.domain));
-            if topic == Topic::Moved {
-                self.events.add_frequent(SystemTime::now(), severity, source, text);
-            } else {
-                self.tell(severity, source, text);
-            }
-        }
+        self.tell_seen(seen, outcome, now);
     }
 
     /// Does what is due.

@@ -1,8 +1,8 @@
 //! From the configuration of a driver to the device to open.
 
 use millrace_config::generator::{self as config, FlowProtocol};
-use millrace_config::{Driver, Eal, HugePages, Rate, Repeat, Role, XdpMode, ZeroCopy};
-use millrace_engine::memory;
+use millrace_config::{Config, Driver, Eal, HugePages, Rate, Repeat, Role, WorkerMode, XdpMode, ZeroCopy};
+use millrace_engine::{EngineConfig, Mode, WorkerConfig, memory};
 use millrace_io as io;
 
 /// The device of a driver, with DPDK started like this if it needs DPDK; none of a sub-interface.
@@ -74,8 +74,23 @@ pub fn spec(driver: &Driver, eal: &Eal) -> Option<io::Spec> {
     })
 }
 
+/// The workers and buffers to start with.
+pub fn engine(config: &Config) -> EngineConfig {
+    let workers = (0..usize::from(config.workers.count))
+        .map(|worker| WorkerConfig { cpu: config.workers.cpus.get(worker).map(|cpu| usize::from(*cpu)) });
+    EngineConfig {
+        workers: workers.collect(),
+        mode: match config.workers.mode {
+            WorkerMode::Adaptive => Mode::Adaptive,
+            WorkerMode::Polling => Mode::Polling,
+        },
+        buffers: config.buffers.count as usize,
+        huge_pages: huge_pages(config.buffers.huge_pages),
+    }
+}
+
 /// Where memory comes from.
-pub fn huge_pages(huge_pages: HugePages) -> memory::HugePages {
+fn huge_pages(huge_pages: HugePages) -> memory::HugePages {
     match huge_pages {
         HugePages::Auto => memory::HugePages::Auto,
         HugePages::Required => memory::HugePages::Required,

@@ -2,7 +2,8 @@
 
 use super::{Answer, Items, Sender, bridges, stream};
 use crate::control::snooping::bindings::{self, Entry};
-use crate::control::snooping::listeners::{Listeners, Membership};
+use crate::control::snooping::listeners::Listeners;
+use crate::control::snooping::membership::Membership;
 use crate::control::snooping::{Domain, Protocol};
 use crate::control::{Router, Shared};
 use millrace_api::v1::{
