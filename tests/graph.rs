@@ -1,6 +1,8 @@
 //! The golden graph: every edge, so that a change of the graph is seen in review.
 
 use harness::{Lab, golden};
+use millrace_engine::NodeName;
+use millrace_graph_nodes::filter::Layer;
 use std::collections::BTreeSet;
 
 const CONFIG: &str = "interfaces: {lo0: {driver: loopback, addresses: [10.255.0.1/32]}}";
@@ -19,6 +21,25 @@ fn the_graph_is_as_it_was_reviewed() {
     };
     let lines: BTreeSet<String> = edges.map(line).collect();
     golden::check(&golden::file("graph.golden"), &lines.into_iter().collect::<String>());
+}
+
+/// So that filters of traces find what they look for there.
+#[test]
+fn nodes_of_frames_are_known_as_such() {
+    let lab = Lab::new();
+    let graph = lab.start(CONFIG).json("show graph");
+    let text = |edge: &serde_json::Value, key: &str| edge[key].as_str().unwrap_or_default().to_owned();
+    let mut seen = 0;
+    for edge in graph["edges"].as_array().into_iter().flatten() {
+        let (node, arc) = (text(edge, "from"), text(edge, "arc"));
+        // Of the interface-output arc, all but that which is for packets without Ethernet.
+        let of_frames = ["device-input", "interface-output"].contains(&arc.as_str()) && node != "tunnel-encap";
+        if of_frames || node.starts_with("l2-") || node.starts_with("bvi-") {
+            seen += 1;
+            assert_ne!(Layer::at(NodeName::new(node.clone().leak())), Layer::Ip, "{node}");
+        }
+    }
+    assert!(seen > 50, "{seen} edges");
 }
 
 #[test]

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 pub const INPUT: Feature = Feature {
     arc: DEVICE_INPUT_ARC.name,
     node: input::NAME,
-    after: &[crate::capture::rx::NAME, crate::mirror::RX_FEATURE.node],
+    after: &[crate::capture::RX.node, crate::mirror::RX_FEATURE.node],
     before: &[crate::cross_connect::node::NAME, crate::l2::input::NAME],
 };
 
@@ -34,7 +34,7 @@ pub const INPUT: Feature = Feature {
 pub const OUTPUT: Feature = Feature {
     arc: crate::interface::output::ARC.name,
     node: output::NAME,
-    after: &[crate::capture::tx::NAME, crate::mirror::TX_FEATURE.node],
+    after: &[crate::capture::TX.node, crate::mirror::TX_FEATURE.node],
     before: &[],
 };
 

@@ -1,19 +1,19 @@
 //! Packet capture: features that copy frames to the control plane, on interfaces where it switches them on.
 //!
 //! Received frames are copied before any node saw them, by the interface of the device: those of a sub-interface are
-//! among its parent's, with their tag. Sent frames are copied as they leave, by the interface that they leave by.
+//! among its parent's, with their tag; packets out of a tunnel as its interface receives them. Sent frames are copied as they leave, by
+//! the interface that they leave by.
 //! Unlike the rest of the graph, a capture allocates: for the frames that it copies.
 
-pub mod rx;
-pub mod tx;
+mod node;
 
 use crate::ip::{V4, V6};
+use crate::tunnel;
 use crate::vxlan::Underlay;
-use crate::{interface, tunnel};
 use crossbeam::queue::ArrayQueue;
-use millrace_engine::builtin::DEVICE_INPUT_ARC;
 use millrace_engine::epoch::{Published, domain};
-use millrace_engine::{Ctx, Feature, Graph, Node, Packet, Waker};
+use millrace_engine::{Ctx, Feature, Graph, Node, NodeName, Packet, Waker};
+use node::{Capture, Place, Rx, Tunnel, Tx};
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,7 +22,22 @@ const QUEUE: usize = 4096;
 /// Bytes copied of a frame unless said otherwise: all of it.
 pub const WHOLE: usize = 65_535;
 
-/// Chooses frames by their bytes from the Ethernet header on, of which it sees those in the first buffer (2 KiB).
+/// What copies received frames, the first on the device-input arc.
+pub const RX: Feature = Feature { arc: Rx::ARC, node: Rx::NAME, after: &[], before: &[] };
+/// What copies sent frames, the last on the interface-output arc.
+pub const TX: Feature = Feature {
+    arc: Tx::ARC,
+    node: Tx::NAME,
+    after: &[],
+    // What a tunnel sends is no frame of its any more.
+    before: &[tunnel::encap::NAME, V4::ENCAP, V6::ENCAP],
+};
+/// What copies packets out of a tunnel without Ethernet, on the tunnel-input arc.
+pub const TUNNEL: Feature = Feature { arc: Tunnel::ARC, node: Tunnel::NAME, after: &[], before: &[] };
+/// The nodes of all of them.
+pub const NODES: [NodeName; 3] = [RX.node, TX.node, TUNNEL.node];
+
+/// Chooses frames by their bytes from the Ethernet header on, or the IP header where there is none, of which it sees those in the first buffer (2 KiB).
 pub type Filter = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// Which way a frame went.
@@ -43,7 +58,7 @@ pub struct Captured {
     pub interface: u32,
     /// Which way it went.
     pub direction: Direction,
-    /// How long it was, in bytes from the Ethernet header on.
+    /// How long it was, in bytes from the Ethernet header on, or the IP header where there is none.
     pub length: usize,
     /// As much of it as was asked for.
     pub bytes: Vec<u8>,
@@ -99,7 +114,7 @@ pub(crate) enum Copied {
 }
 
 impl Captures {
-    /// Copies a frame if it is wanted. `packet` is at its Ethernet header.
+    /// Copies a frame if it is wanted. `packet` is at its Ethernet header, or its IP header where there is none.
     pub(crate) fn offer<N: Node>(
         &self,
         packet: &Packet<'_>,
@@ -123,14 +138,14 @@ impl Captures {
     }
 }
 
-/// Adds the nodes, and their features: first on the device-input arc, last on the interface-output arc.
+/// Adds the nodes, and their features.
 pub fn register(graph: &mut Graph, captures: &Captures) {
+    register_one::<Rx>(graph, captures, RX);
+    register_one::<Tx>(graph, captures, TX);
+    register_one::<Tunnel>(graph, captures, TUNNEL);
+}
+
+fn register_one<P: Place>(graph: &mut Graph, captures: &Captures, feature: Feature) {
     let handle = captures.clone();
-    graph.node(move |_| rx::CaptureRx { captures: handle.clone() });
-    let handle = captures.clone();
-    graph.node(move |_| tx::CaptureTx { captures: handle.clone() });
-    // What a tunnel sends is no frame of its any more.
-    let tunnels = &[tunnel::encap::NAME, V4::ENCAP, V6::ENCAP];
-    let sent = Feature { arc: interface::output::ARC.name, node: tx::NAME, after: &[], before: tunnels };
-    graph.feature(Feature { arc: DEVICE_INPUT_ARC.name, node: rx::NAME, after: &[], before: &[] }).feature(sent);
+    graph.node(move |_| Capture::<P>::new(handle.clone())).feature(feature);
 }

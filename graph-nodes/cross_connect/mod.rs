@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Behind the capture of received frames, and so the last before Ethernet.
 pub const FEATURE: Feature =
-    Feature { arc: DEVICE_INPUT_ARC.name, node: node::NAME, after: &[crate::capture::rx::NAME], before: &[] };
+    Feature { arc: DEVICE_INPUT_ARC.name, node: node::NAME, after: &[crate::capture::RX.node], before: &[] };
 
 /// By interface, the one that its frames leave by; clones are handles to the same table. Interface 0 is none.
 #[derive(Clone, Debug)]

@@ -7,7 +7,9 @@
 //! | `host A` `src host A` `dst host A` | an address, of ARP's sender and target too |
 //! | `net P` `src net P` `dst net P` | a prefix, likewise |
 //! | `port N` `src port N` `dst port N` | a TCP or UDP port |
-//! | `vlan` `vlan N` | an 802.1Q tag |
+//! | `vlan` `vlan N` | an 802.1Q or 802.1ad tag, the outer or the inner one |
+//! | `ether host M` `ether src M` `ether dst M` | a MAC address |
+//! | `ether proto N` | an EtherType, behind tags |
 //! | `not E` `E and E` `E or E` `(E)` | `!`, `&&` and `\|\|` do, too |
 //!
 //! As in tcpdump, `not` binds closest, and `and` and `or` equally, from left to right. The empty expression chooses
@@ -16,10 +18,13 @@
 mod parse;
 mod view;
 
+use crate::ip::{V4, V6};
+use crate::vxlan::Underlay;
+use crate::{arp, bond, capture, cross_connect, ethernet, interface, l2, link_control, mirror};
 use ipnet::IpNet;
 use millrace_engine::NodeName;
-use millrace_engine::builtin::{DEVICE_INPUT, ERROR_DROP, INTERFACE_TX};
-use millrace_wire::IpProtocol;
+use millrace_engine::builtin::{DEVICE_INPUT, ERROR_DROP, INTERFACE_TX, WORKER_HANDOFF};
+use millrace_wire::{EtherType, IpProtocol, MacAddr};
 use std::fmt;
 use std::str::FromStr;
 use view::View;
@@ -52,26 +57,45 @@ pub enum Layer {
     Arp,
     /// An IPv4 or IPv6 header.
     Ip,
+    /// An Ethernet header, or that of IP as on tunnels without Ethernet; the bytes tell.
+    Either,
 }
 
 impl Layer {
-    /// What packets begin with when this node gets them. Those at `error-drop` begin with what the last node left, most
-    /// often IP's.
+    /// What packets begin with when this node gets them.
     pub fn at(node: NodeName) -> Layer {
-        const FRAMES: [NodeName; 8] = [
+        /// Frames from devices on their way to a protocol, and within bridges.
+        const FRAMES: [NodeName; 21] = [
             DEVICE_INPUT,
-            INTERFACE_TX,
-            crate::ethernet::input::NAME,
-            crate::interface::output::NAME,
-            crate::capture::rx::NAME,
-            crate::capture::tx::NAME,
-            crate::mirror::rx::NAME,
-            crate::mirror::tx::NAME,
+            interface::input::NAME,
+            capture::RX.node,
+            mirror::rx::NAME,
+            mirror::tx::NAME,
+            bond::INPUT.node,
+            bond::OUTPUT.node,
+            cross_connect::FEATURE.node,
+            ethernet::input::NAME,
+            link_control::NAME,
+            l2::input::NAME,
+            l2::learn::NAME,
+            l2::snoop::node::NAME,
+            l2::suppress::arp::NAME,
+            l2::suppress::nd::NAME,
+            l2::fwd::NAME,
+            l2::flood::NAME,
+            l2::output::NAME,
+            l2::bvi_input::NAME,
+            l2::bvi_output::NAME,
+            V4::ENCAP,
         ];
+        /// On the way out, and where packets of all nodes come together.
+        const BOTH: [NodeName; 5] =
+            [interface::output::NAME, capture::TX.node, INTERFACE_TX, WORKER_HANDOFF, ERROR_DROP];
         match node {
-            crate::arp::input::NAME => Layer::Arp,
-            ERROR_DROP => Layer::Ip,
+            arp::input::NAME => Layer::Arp,
+            V6::ENCAP => Layer::Ethernet,
             node if FRAMES.contains(&node) => Layer::Ethernet,
+            node if BOTH.contains(&node) => Layer::Either,
             _ => Layer::Ip,
         }
     }
@@ -95,6 +119,8 @@ enum Expr {
     Net(Side, IpNet),
     Port(Side, u16),
     Vlan(Option<u16>),
+    Mac(Side, MacAddr),
+    EtherType(EtherType),
     Not(Box<Expr>),
     And(Box<Expr>, Box<Expr>),
     Or(Box<Expr>, Box<Expr>),
@@ -125,7 +151,9 @@ impl Expr {
             Expr::Protocol(protocol) => view.protocol == Some(*protocol),
             Expr::Net(side, net) => side.of(view.addresses, |address| net.contains(&address)),
             Expr::Port(side, port) => side.of(view.ports, |p| p == *port),
-            Expr::Vlan(id) => view.vlan.is_some_and(|vlan| id.is_none_or(|id| id == vlan)),
+            Expr::Vlan(id) => view.vlans.into_iter().flatten().any(|vlan| id.is_none_or(|id| id == vlan)),
+            Expr::Mac(side, mac) => side.of(view.macs, |m| m == *mac),
+            Expr::EtherType(ether_type) => view.ether_type == Some(*ether_type),
             Expr::Not(e) => !e.holds(view),
             Expr::And(a, b) => a.holds(view) && b.holds(view),
             Expr::Or(a, b) => a.holds(view) || b.holds(view),

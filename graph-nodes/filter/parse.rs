@@ -2,14 +2,14 @@
 
 use super::{Expr, FilterError, Side};
 use ipnet::IpNet;
-use millrace_wire::IpProtocol;
+use millrace_wire::{EtherType, IpProtocol, MacAddr};
 use std::net::IpAddr;
 
 /// Parentheses and negations inside each other, so that no text can exhaust the stack.
 const DEEPEST: usize = 64;
 
 const PRIMITIVES: &str = "one of arp, ip, ip6, icmp, icmp6, tcp, udp, proto, host, net, port (the last three also with src or \
-    dst), vlan, not or (";
+    dst), vlan, ether, not or (";
 
 /// A word and where it begins, in characters from 1.
 type Word<'t> = (usize, &'t str);
@@ -95,6 +95,7 @@ impl<'t> Parser<'t> {
             "src" | "dst" => self.sided(if word == "src" { Side::Source } else { Side::Destination }),
             "host" | "net" | "port" => self.end_of_packet(Side::Either, word),
             "vlan" => self.vlan(),
+            "ether" => self.ether(),
             _ => match named(word) {
                 Some(protocol) => Ok(Expr::Protocol(protocol)),
                 None => Err(error(at, format!("expected {PRIMITIVES}; found {word}"))),
@@ -130,6 +131,29 @@ impl<'t> Parser<'t> {
             _ => word.parse().ok().map(|port| Expr::Port(side, port)),
         };
         expr.ok_or_else(|| error(at, format!("expected {what}, found {word}")))
+    }
+
+    fn ether(&mut self) -> Result<Expr, FilterError> {
+        const WHAT: &str = "host, src, dst or proto";
+        const MAC: &str = "a MAC address, such as 02:00:00:00:00:01";
+        const TYPE: &str = "an EtherType, such as 0x0806 or 2054";
+        let (at, word) = self.word(WHAT)?;
+        let side = match word {
+            "host" => Side::Either,
+            "src" => Side::Source,
+            "dst" => Side::Destination,
+            "proto" => {
+                let (at, word) = self.word(TYPE)?;
+                let number = word.strip_prefix("0x").map_or_else(|| word.parse(), |hex| u16::from_str_radix(hex, 16));
+                let ether_type = number.map(|number| Expr::EtherType(EtherType(number)));
+                return ether_type.map_err(|_| error(at, format!("expected {TYPE}, found {word}")));
+            }
+            _ => return Err(error(at, format!("expected {WHAT}, found {word}"))),
+        };
+        let _ = self.words.next_if(|(_, word)| side != Side::Either && *word == "host");
+        let (at, word) = self.word(MAC)?;
+        let mac: Option<MacAddr> = word.parse().ok();
+        mac.map(|mac| Expr::Mac(side, mac)).ok_or_else(|| error(at, format!("expected {MAC}, found {word}")))
     }
 
     fn vlan(&mut self) -> Result<Expr, FilterError> {

@@ -1,13 +1,17 @@
 //! What a filter can ask of a packet, read once.
 
 use super::Layer;
-use millrace_wire::{Arp, EtherType, Ethernet, FromBytes, IpProtocol, Ipv4, Ipv6, Udp, Vlan, upper_layer};
+use millrace_wire::{Arp, EtherType, Ethernet, FromBytes, IpProtocol, Ipv4, Ipv6, MacAddr, Udp, Vlan, upper_layer};
 use std::net::IpAddr;
 
 /// See the fields; a pair is (source, destination).
 #[derive(Default)]
 pub(super) struct View {
-    pub vlan: Option<u16>,
+    pub macs: Option<(MacAddr, MacAddr)>,
+    /// The outer tag's and the inner one's.
+    pub vlans: [Option<u16>; 2],
+    /// Behind the tags.
+    pub ether_type: Option<EtherType>,
     pub arp: bool,
     /// Of an IP packet.
     pub version: Option<u8>,
@@ -23,17 +27,25 @@ impl View {
             Layer::Ethernet => view.frame(packet),
             Layer::Arp => view.arp(packet),
             Layer::Ip => view.ip(packet),
+            Layer::Either if begins_with_ip(packet) => view.ip(packet),
+            Layer::Either => view.frame(packet),
         }
         view
     }
 
     fn frame(&mut self, frame: &[u8]) {
         let Ok((header, mut rest)) = Ethernet::ref_from_prefix(frame) else { return };
+        self.macs = Some((header.src, header.dst));
         let mut ether_type = header.ether_type();
-        if let (EtherType::VLAN, Ok((tag, behind))) = (ether_type, Vlan::ref_from_prefix(rest)) {
-            self.vlan = Some(tag.id());
-            (ether_type, rest) = (tag.ether_type(), behind);
+        for vlan in &mut self.vlans {
+            if let (EtherType::VLAN | EtherType::SERVICE_VLAN, Ok((tag, behind))) =
+                (ether_type, Vlan::ref_from_prefix(rest))
+            {
+                *vlan = Some(tag.id());
+                (ether_type, rest) = (tag.ether_type(), behind);
+            }
         }
+        self.ether_type = Some(ether_type);
         match ether_type {
             EtherType::ARP => self.arp(rest),
             EtherType::IPV4 | EtherType::IPV6 => self.ip(rest),
@@ -84,4 +96,29 @@ impl View {
             self.ports = Some((ports.src_port(), ports.dst_port()));
         }
     }
+}
+
+/// Whether bytes that begin with an Ethernet header or an IP header do so with the latter. An IP header is known by its checksum or
+/// its length, a frame by an EtherType and what follows that; what is neither by the version that it would have.
+fn begins_with_ip(bytes: &[u8]) -> bool {
+    let version = bytes.first().map(|first| first >> 4);
+    let whole = match version {
+        Some(4) => Ipv4::ref_from_prefix(bytes).is_ok_and(|(ip, _)| ip.is_plain() && ip.checksum_ok()),
+        Some(6) => {
+            Ipv6::ref_from_prefix(bytes).is_ok_and(|(ip, _)| Ipv6::LEN + usize::from(ip.payload_len()) == bytes.len())
+        }
+        _ => return false,
+    };
+    let frame = || {
+        let Ok((header, rest)) = Ethernet::ref_from_prefix(bytes) else { return false };
+        let inside = rest.first().map(|first| first >> 4);
+        match header.ether_type() {
+            EtherType::IPV4 => inside == Some(4),
+            EtherType::IPV6 => inside == Some(6),
+            EtherType::ARP => rest.starts_with(&[0, 1]),
+            EtherType::VLAN | EtherType::SERVICE_VLAN | EtherType::LLDP | EtherType::SLOW_PROTOCOLS => true,
+            _ => false,
+        }
+    };
+    whole || !frame()
 }

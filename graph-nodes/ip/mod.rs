@@ -5,6 +5,7 @@ pub mod family;
 pub mod fragment;
 pub mod glean;
 mod hold;
+pub mod input;
 pub mod local;
 pub mod lookup;
 pub mod passes;
@@ -37,6 +38,7 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding, events: &NeighborEve
     graph.node(move |_| local::IpLocal::<V4>::new(tables.clone())).arc(ip4::local::ARC);
     let tables = forwarding.clone();
     graph.node(move |_| local::IpLocal::<V6>::new(tables.clone())).arc(ip6::local::ARC);
+    graph.node(|_| input::IpInput);
     graph.node(|_| reassembly::IpReassembly::<V4>::default());
     graph.node(|_| reassembly::IpReassembly::<V6>::default());
     let tables = forwarding.clone();

@@ -41,13 +41,13 @@ use millrace_engine::{Feature, Graph};
 
 /// Behind the capture of received frames; frames of a port are no business of Ethernet's.
 pub const FEATURE: Feature =
-    Feature { arc: DEVICE_INPUT_ARC.name, node: input::NAME, after: &[crate::capture::rx::NAME], before: &[] };
+    Feature { arc: DEVICE_INPUT_ARC.name, node: input::NAME, after: &[crate::capture::RX.node], before: &[] };
 
 /// What takes the frames that the router sends by a bridge's own interface, or by a VLAN of it.
 pub const BVI_FEATURE: Feature = Feature {
     arc: interface::output::ARC.name,
     node: bvi_output::NAME,
-    after: &[crate::capture::tx::NAME],
+    after: &[crate::capture::TX.node],
     before: &[],
 };
 

@@ -25,14 +25,14 @@ use std::sync::Arc;
 pub const RX_FEATURE: Feature = Feature {
     arc: DEVICE_INPUT_ARC.name,
     node: rx::NAME,
-    after: &[crate::capture::rx::NAME],
+    after: &[crate::capture::RX.node],
     before: &[bond::input::NAME, cross_connect::node::NAME, l2::input::NAME],
 };
 /// Copies frames that leave: as they are before a tunnel, a bond or a bridge takes them.
 pub const TX_FEATURE: Feature = Feature {
     arc: interface::output::ARC.name,
     node: tx::NAME,
-    after: &[crate::capture::tx::NAME],
+    after: &[crate::capture::TX.node],
     before: &[l2::bvi_output::NAME, tunnel::encap::NAME, V4::ENCAP, V6::ENCAP, bond::output::NAME],
 };
 

@@ -1,4 +1,5 @@
-//! tunnel-input: takes a packet out of the tunnel that it came through; from there on it was received by the tunnel's interface.
+//! tunnel-input: takes a packet out of the tunnel that it came through; from there on it was received by the tunnel's interface. Starts
+//! the tunnel-input arc.
 //! Reads: table. Writes: rx interface, table, marks; forgets flow hash.
 //!
 //! A packet is of a tunnel if it comes from its other end to the router's, in the table that the tunnel's packets are routed in, with
@@ -9,14 +10,17 @@ use super::outer::sum_from;
 use crate::forwarding::Forwarding;
 use crate::icmp::reason::Reason;
 use crate::ip::{Family, V4, V6};
-use crate::{ip4, ip6};
-use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
+use crate::{ip, ip4, ip6};
+use millrace_engine::{ArcName, ArcPoint, Ctx, Node, NodeName, Packet, counters, edges};
 use millrace_wire::{BadGre, EtherType, Gre, IpProtocol, Ipv4, Ipv6, Ipv6Extensions, checksum, ecn, parameter_problem};
 use std::fmt;
 use std::net::IpAddr;
 
 /// Its name.
 pub const NAME: NodeName = NodeName::new("tunnel-input");
+
+/// Features on packets out of a tunnel, whole ones from their IP header on, by its interface.
+pub const ARC: ArcPoint = ArcPoint { name: ArcName::new("tunnel-input"), starts: &[NAME], end: ip::input::NAME };
 
 edges! {
     /// By the family of the packet inside; or of the outer one, if it is no tunnel's.
@@ -139,7 +143,8 @@ impl Node for TunnelInput {
         counters.rx_bytes.add(packet.total_len() as u64);
         let meta = &mut *packet.meta;
         (meta.rx_interface, meta.table, meta.marks, meta.flow_hash) = (interface, there.table, 0, 0);
-        if inside.is_ip6 { Next::Input6 } else { Next::Input4 }
+        let next = if inside.is_ip6 { Next::Input6 } else { Next::Input4 };
+        cx.start_arc(packet, interface, next)
     }
 }
 

@@ -102,5 +102,5 @@ pub fn register(graph: &mut Graph, forwarding: &Forwarding) {
     let tables = forwarding.clone();
     graph.node(move |_| encap::TunnelEncap::new(tables.clone())).feature(FEATURE);
     let tables = forwarding.clone();
-    graph.node(move |_| input::TunnelInput::new(tables.clone()));
+    graph.node(move |_| input::TunnelInput::new(tables.clone())).arc(input::ARC);
 }

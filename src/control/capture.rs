@@ -3,10 +3,9 @@
 use super::Router;
 use super::events::Severity;
 use super::pcapng::Pcapng;
-use millrace_engine::builtin::DEVICE_INPUT_ARC;
-use millrace_graph_nodes::capture::{Filter as ByteFilter, WHOLE, rx, tx};
+use millrace_engine::Feature;
+use millrace_graph_nodes::capture::{Filter as ByteFilter, NODES, RX, TUNNEL, TX, WHOLE};
 use millrace_graph_nodes::filter::{Filter, Layer};
-use millrace_graph_nodes::interface::output;
 use millrace_wire::Tags;
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -151,13 +150,18 @@ impl Router {
         // What comes in on a sub-interface is copied with its parent's frames, and chosen by its VLAN.
         self.switch(parent.map_or(index, |(parent, _)| *parent), index, on);
         for child in self.interfaces.children(index) {
-            self.engine.switch_feature(output::ARC.name, tx::NAME, child, on);
+            self.switch_one(TX, child, on);
         }
     }
 
     fn switch(&self, received: u32, sent: u32, on: bool) {
-        self.engine.switch_feature(DEVICE_INPUT_ARC.name, rx::NAME, received, on);
-        self.engine.switch_feature(output::ARC.name, tx::NAME, sent, on);
+        self.switch_one(RX, received, on);
+        self.switch_one(TUNNEL, received, on);
+        self.switch_one(TX, sent, on);
+    }
+
+    fn switch_one(&self, feature: Feature, interface: u32, on: bool) {
+        self.engine.switch_feature(feature.arc, feature.node, interface, on);
     }
 
     /// A capture of all interfaces takes in new ones.
@@ -176,7 +180,7 @@ impl Router {
     }
 
     fn missed(&self) -> u64 {
-        let of_captures = self.engine.errors().into_iter().filter(|row| [rx::NAME, tx::NAME].contains(&row.node));
+        let of_captures = self.engine.errors().into_iter().filter(|row| NODES.contains(&row.node));
         of_captures.filter(|row| row.reason.contains("full")).map(|row| row.count).sum()
     }
 }
@@ -187,6 +191,6 @@ fn byte_filter(filter: Option<Filter>, tags: Option<Tags>) -> Option<ByteFilter>
         return None;
     }
     Some(Arc::new(move |frame| {
-        tags.is_none_or(|tags| tags.are_in(frame)) && filter.as_ref().is_none_or(|f| f.matches(Layer::Ethernet, frame))
+        tags.is_none_or(|tags| tags.are_in(frame)) && filter.as_ref().is_none_or(|f| f.matches(Layer::Either, frame))
     }))
 }

@@ -1,6 +1,6 @@
 //! What operators read.
 
-use crate::net::{Wired, station};
+use crate::net::{EXPERIMENT, Wired, station, text};
 use harness::frames;
 
 #[test]
@@ -39,4 +39,23 @@ fn a_bridge_shows_what_it_is_and_what_happened() {
     assert_eq!(row, ["br0", "10", "02:00:00:00:aa:02", "pb"], "{table}");
     let details = net.router.run("show interfaces pa");
     assert!(details.contains("br0") && details.contains("device-input: l2-input"), "{details}");
+}
+
+#[test]
+fn filters_of_traces_look_at_frames_wherever_they_are_in_the_bridge() {
+    let net = Wired::start("", [""; 3]);
+    net.introduce();
+    let mine = text(station(1));
+    for node in ["l2-input", "l2-learn", "l2-fwd", "l2-output", "interface-output", "interface-tx"] {
+        net.router.run(&format!("trace add {node} 10 filter ether src {mine} and ether proto {EXPERIMENT:#x}"));
+        net.pass(1, station(2), station(1));
+        net.pass(0, station(1), station(2));
+        let traces = net.router.list("show trace");
+        assert_eq!((traces.len(), &traces[0]["hops"][0]["node"]), (1, &node.into()), "{node}: {traces:#?}");
+        net.router.run("clear trace");
+    }
+    // Whom a frame is for is behind the port that it came from.
+    net.router.run(&format!("trace add error-drop 10 filter ether dst {mine}"));
+    net.pass(0, station(9), station(1));
+    assert_eq!(net.router.list("show trace").len(), 1);
 }

@@ -1,7 +1,8 @@
 //! Routes into tunnels, and what is done to packets that go there: translation, VRFs, what a traceroute shows.
 
 use crate::net::{FAR, FAR6, GRE, Net, Under};
-use harness::{Between, Host, Lab, TunnelEnd, eventually};
+use harness::{Between, Host, Lab, Output, TunnelEnd, eventually};
+use std::process::Command;
 
 #[test]
 fn a_traceroute_shows_the_tunnel_as_one_hop() {
@@ -128,4 +129,40 @@ fn settings_change_while_it_runs() {
     net.router.run("route remove 2001:db8:f::/64");
     net.router.run("interface remove t0");
     assert!(net.router.list("show tunnels").is_empty());
+}
+
+#[test]
+fn a_capture_of_a_tunnel_has_both_ways() {
+    let net = Net::start(Under::V4, GRE, "");
+    eventually("the tunnel is through", || (net.lan.reaches(FAR) && net.lan.reaches(FAR6)).then_some(()));
+    let file = net.router.files().file("t0.pcapng");
+    let capture = |filter: &str| {
+        net.router.run(&format!("capture start {} interface t0 filter {filter}", file.display()));
+        net.lan.ping(FAR);
+        net.lan.ping(FAR6);
+        net.router.run("capture stop");
+        let said = Output::of(Command::new("tcpdump").arg("-nnr").arg(&file)).ok();
+        // Each begins with the time.
+        let lines = said.lines().filter_map(|line| line.split_once(' '));
+        lines.map(|(_, said)| said.to_owned()).collect::<Vec<_>>()
+    };
+    for (filter, way, back) in [
+        (
+            format!("icmp and host {FAR}"),
+            format!("IP 192.168.1.10 > {FAR}: ICMP echo request"),
+            format!("IP {FAR} > 192.168.1.10: ICMP echo reply"),
+        ),
+        (
+            format!("host {FAR6}"),
+            format!("IP6 2001:db8:1::10 > {FAR6}: ICMP6, echo request"),
+            format!("IP6 {FAR6} > 2001:db8:1::10: ICMP6, echo reply"),
+        ),
+    ] {
+        let lines = capture(&filter);
+        let of = |what: &str| lines.iter().filter(|line| line.starts_with(what)).count();
+        let [asked, answered] = [of(&way), of(&back)];
+        assert!(asked > 0 && asked == answered && asked * 2 == lines.len(), "{filter}: {lines:#?}");
+    }
+    // What is captured went on as ever, and goes on without a capture.
+    net.lan.ping(FAR);
 }
