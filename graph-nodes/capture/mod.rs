@@ -140,9 +140,14 @@ impl Captures {
 
 /// Adds the nodes, and their features.
 pub fn register(graph: &mut Graph, captures: &Captures) {
+    register_frames(graph, captures);
+    register_one::<Tunnel>(graph, captures, TUNNEL);
+}
+
+/// The same for a graph without tunnels.
+pub(crate) fn register_frames(graph: &mut Graph, captures: &Captures) {
     register_one::<Rx>(graph, captures, RX);
     register_one::<Tx>(graph, captures, TX);
-    register_one::<Tunnel>(graph, captures, TUNNEL);
 }
 
 fn register_one<P: Place>(graph: &mut Graph, captures: &Captures, feature: Feature) {

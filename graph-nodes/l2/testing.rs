@@ -85,7 +85,7 @@ impl Bridge {
         let mut graph = Graph::new();
         let captures = crate::capture::Captures::new(millrace_engine::Waker::new().unwrap());
         interface::register(&mut graph);
-        crate::capture::register(&mut graph, &captures);
+        crate::capture::register_frames(&mut graph, &captures);
         super::register(&mut graph, &bridging);
         crate::link_control::register(&mut graph, &link_control);
         graph.node(|_| Router).input(ethernet::input::NAME);
