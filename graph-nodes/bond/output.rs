@@ -2,7 +2,8 @@
 //! Reads: tx interface. Writes: tx interface.
 
 use super::Bonds;
-use crate::interface::{self, sending};
+use crate::interface;
+use crate::interface::sending::Sender;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
 use std::fmt;
 
@@ -51,21 +52,20 @@ impl Node for BondOutput {
 
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
-        let interface = packet.meta.tx_interface;
-        let bond = cx.hardware(interface);
-        if !sending::is_up(interface, cx) {
-            return sending::refuse(Count::Down, interface, cx);
+        let sender = Sender::new(packet.meta.tx_interface, cx);
+        if !sender.is_up(cx) {
+            return sender.refuse(Count::Down, cx);
         }
-        let is = self.bonds.0.bonds.get(bond, &cx.guard());
+        let is = self.bonds.0.bonds.get(sender.hardware, &cx.guard());
         let Some((hash, members)) = is.and_then(|is| Some((is.hash, is.members.as_ref()?))) else {
             cx.trace(packet, || Trace { hash: 0, member: None });
-            return sending::refuse(Count::NoMember, interface, cx);
+            return sender.refuse(Count::NoMember, cx);
         };
         // Where there is no choice, there is nothing to look at.
         let hash = if members.buckets().len() > 1 { hash.of(packet.data()) } else { 0 };
         let member = members.pick(hash);
         cx.trace(packet, || Trace { hash, member: Some(member) });
-        sending::count(interface, packet.total_len(), cx);
+        sender.count(packet.total_len(), cx);
         packet.meta.tx_interface = member;
         Next::Output
     }

@@ -3,7 +3,7 @@
 //! Reads: tx interface. Writes: rx interface, marks.
 
 use super::input;
-use crate::interface::sending;
+use crate::interface::sending::Sender;
 use crate::marks;
 use millrace_engine::node::NoTrace;
 use millrace_engine::{Ctx, Node, NodeName, Packet, counters, edges};
@@ -34,12 +34,12 @@ impl Node for BviOutput {
 
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
-        let interface = packet.meta.tx_interface;
-        if !sending::is_up(interface, cx) {
-            return sending::refuse(Count::Down, interface, cx);
+        let sender = Sender::new(packet.meta.tx_interface, cx);
+        if !sender.is_up(cx) {
+            return sender.refuse(Count::Down, cx);
         }
-        sending::count(interface, packet.total_len(), cx);
-        packet.meta.rx_interface = cx.hardware(interface);
+        sender.count(packet.total_len(), cx);
+        packet.meta.rx_interface = sender.hardware;
         packet.meta.marks &= marks::TUNNELS | marks::MIRRORED;
         Next::Input
     }

@@ -7,7 +7,7 @@
 use super::ends::Ready;
 use super::outer::{Head, Open, sum_from};
 use crate::forwarding::Forwarding;
-use crate::interface::sending;
+use crate::interface::sending::Sender;
 use crate::ip::fragment::{Cut, cut};
 use crate::ip::{self, V4, V6};
 use crate::marks;
@@ -115,22 +115,23 @@ impl Node for TunnelEncap {
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next {
         let (guard, interface) = (cx.guard(), packet.meta.tx_interface);
+        let sender = Sender::new(interface, cx);
         let Some(Ready { tunnel, heads }) = self.forwarding.tunnels.of(interface, &guard) else {
-            return sending::refuse(Count::Gone, interface, cx);
+            return sender.refuse(Count::Gone, cx);
         };
-        if !sending::is_up(interface, cx) {
-            return sending::refuse(Count::Down, interface, cx);
+        if !sender.is_up(cx) {
+            return sender.refuse(Count::Down, cx);
         }
         if packet.meta.marks & marks::TUNNELS == marks::TUNNELS {
-            return sending::refuse(Count::TooDeep, interface, cx);
+            return sender.refuse(Count::TooDeep, cx);
         }
-        let Some(inner) = look(packet) else { return sending::refuse(Count::NotIp, interface, cx) };
+        let Some(inner) = look(packet) else { return sender.refuse(Count::NotIp, cx) };
         let [inside4, inside6] = heads;
         let head = if inner.is_ip6 { inside6 } else { inside4 };
         let inner_len = packet.total_len();
         let len = inner_len + head.len();
         if len > head.longest() {
-            return sending::refuse(Count::TooLong, interface, cx);
+            return sender.refuse(Count::TooLong, cx);
         }
         let too_long = len > tunnel.path_mtu.into();
         // An IPv6 packet of the least MTU must get through, whatever the path (RFC 4213 section 3.2.2, RFC 2473 section 7.1).
@@ -138,13 +139,13 @@ impl Node for TunnelEncap {
         let id = self.id();
         let open = Open { len, tos: tunnel.outer_tos(inner.tos), id: id as u16, dont_fragment };
         if !packet.retreat(head.len()) || !head.write(packet.data_mut(), open) {
-            return sending::refuse(Count::NoHeadroom, interface, cx);
+            return sender.refuse(Count::NoHeadroom, cx);
         }
         if head.checksum {
             fill_checksum(head, packet);
         }
         cx.trace(packet, || Trace { local: tunnel.local, remote: tunnel.remote, open });
-        sending::count(interface, inner_len, cx);
+        sender.count(inner_len, cx);
         packet.mark_l3();
         let depth = (packet.meta.marks & marks::TUNNELS) + marks::ONE_TUNNEL;
         let meta = &mut *packet.meta;
