@@ -9,7 +9,7 @@ use super::inner::Inner;
 use super::tables::Remote;
 use super::underlay::{Frame, Underlay};
 use crate::forwarding::Forwarding;
-use crate::interface::sending;
+use crate::interface::sending::Sender;
 use crate::marks;
 use millrace_engine::{Buffer, Ctx, Node, NodeName, Packet, counters, edges};
 use std::fmt;
@@ -74,20 +74,20 @@ impl<F: Underlay> Node for VxlanEncap<F> {
 
     #[inline(always)]
     fn packet(&mut self, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Self>) -> Next<F> {
-        let (guard, tx) = (cx.guard(), packet.meta.tx_interface);
-        let interface = cx.hardware(tx);
+        let (guard, sender) = (cx.guard(), Sender::new(packet.meta.tx_interface, cx));
+        let interface = sender.hardware;
         let Some(tunnel) = self.forwarding.vxlan.interfaces.get(interface, &guard) else {
-            return sending::refuse(Count::Gone, tx, cx);
+            return sender.refuse(Count::Gone, cx);
         };
-        if !sending::is_up(tx, cx) {
-            return sending::refuse(Count::Down, tx, cx);
+        if !sender.is_up(cx) {
+            return sender.refuse(Count::Down, cx);
         }
         if packet.meta.marks & marks::TUNNELS == marks::TUNNELS {
-            return sending::refuse(Count::Nested, tx, cx);
+            return sender.refuse(Count::Nested, cx);
         }
         let len = packet.total_len();
         if len > F::LONGEST {
-            return sending::refuse(Count::TooLong, tx, cx);
+            return sender.refuse(Count::TooLong, cx);
         }
         let inner = Inner::of(packet.data(), packet.meta.flow_hash);
         let number = packet.meta.adjacency;
@@ -108,9 +108,9 @@ impl<F: Underlay> Node for VxlanEncap<F> {
             (None, _) => return cx.hold(),
         };
         if let Err(cause) = sent {
-            return sending::refuse(cause, tx, cx);
+            return sender.refuse(cause, cx);
         }
-        sending::count(tx, len, cx);
+        sender.count(len, cx);
         Next::Lookup
     }
 
@@ -118,13 +118,14 @@ impl<F: Underlay> Node for VxlanEncap<F> {
     fn hold(&mut self, mut frame: Buffer, cx: &mut Ctx<'_, Self>) {
         let guard = cx.guard();
         let packet = frame.packet();
-        let (tx, len) = (packet.meta.tx_interface, packet.total_len());
+        let (sender, len) = (Sender::new(packet.meta.tx_interface, cx), packet.total_len());
         let inner = Inner::of(packet.data(), packet.meta.flow_hash);
-        let (interface, VxlanEncap { forwarding, id, .. }) = (cx.hardware(tx), self);
-        let replicate = forwarding.vxlan.interfaces.get(interface, &guard).map_or(&[][..], |tunnel| &tunnel.replicate);
+        let VxlanEncap { forwarding, id, .. } = self;
+        let replicate =
+            forwarding.vxlan.interfaces.get(sender.hardware, &guard).map_or(&[][..], |tunnel| &tunnel.replicate);
         if replicate.is_empty() {
             // They went while it was on its way here.
-            let dropped = sending::refuse(Count::NoRemote, tx, cx);
+            let dropped = sender.refuse(Count::NoRemote, cx);
             return cx.send(frame, dropped);
         }
         let mut copies = cx.share(frame, replicate.len());
@@ -138,7 +139,7 @@ impl<F: Underlay> Node for VxlanEncap<F> {
         }
         cx.count_n(Count::Copies, (made as u64).saturating_sub(1));
         cx.count_n(Count::NoBuffer, (replicate.len() - made) as u64);
-        sending::count(tx, len, cx);
+        sender.count(len, cx);
     }
 }
 
@@ -160,7 +161,7 @@ fn wrap<F: Underlay>(
     let Some(outer) = packet.header_mut::<F::Outer>() else { return Err(Count::NoHeadroom) };
     *outer = *headers;
     let df = to.df.unwrap_or(inner.df);
-    F::fill(outer, headers, Frame { len: len as u16, tos: inner.tos, df, id: *id, hash: inner.hash });
+    F::fill(outer, Frame { len: len as u16, tos: inner.tos, df, id: *id, hash: inner.hash });
     if to.checksum {
         add_checksum::<F>(packet);
     }

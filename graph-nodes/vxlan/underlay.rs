@@ -4,7 +4,7 @@ use super::tables::{Ends, Tunnels};
 use crate::ip::{Family, V4, V6};
 use millrace_engine::epoch::Published;
 use millrace_engine::{NodeName, Packet};
-use millrace_wire::checksum::{Delta, Sum, pseudo_header4, pseudo_header6};
+use millrace_wire::checksum::{Sum, pseudo_header4, pseudo_header6};
 use millrace_wire::{FromBytes, IntoBytes, IpProtocol, Ipv4, Ipv6, Udp, Vxlan, upper_layer};
 use std::net::IpAddr;
 use zerocopy::{Immutable, KnownLayout, Unaligned};
@@ -31,12 +31,11 @@ impl Headers {
     /// From and to these addresses, which must be of the same family: none otherwise. `port` is that of the remote, `ttl` the time to live or hop
     /// limit.
     #[must_use]
-    pub fn new(local: IpAddr, remote: IpAddr, port: u16, vni: u32, ttl: u8) -> Option<Headers> {
+    pub const fn new(local: IpAddr, remote: IpAddr, port: u16, vni: u32, ttl: u8) -> Option<Headers> {
         let (udp, vxlan) = (Udp::new(0, port, 0), Vxlan::new(vni));
         match (local, remote) {
             (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                let mut ip = Ipv4::new(local, remote, IpProtocol::UDP, ttl, 0);
-                ip.fill_checksum(&[]);
+                let ip = Ipv4::new(local, remote, IpProtocol::UDP, ttl, 0);
                 Some(Headers::V4(Outer { ip, udp, vxlan }))
             }
             (IpAddr::V6(local), IpAddr::V6(remote)) => {
@@ -89,9 +88,8 @@ pub trait Underlay: Family<Address: Default> {
 
     /// The headers to a remote of this family.
     fn of(headers: &Headers) -> Option<&Self::Outer>;
-    /// Fills in what is different in each, into a copy of the `made` ones. Nothing is read from the copy, which has just been written: that
-    /// would wait for the stores.
-    fn fill(outer: &mut Self::Outer, made: &Self::Outer, frame: Frame);
+    /// Fills in what is different in each.
+    fn fill(outer: &mut Self::Outer, frame: Frame);
     /// The UDP checksum of a datagram that is ready but for it.
     fn checksum(packet: &Packet<'_>) -> Option<u16>;
     /// Sets it.
@@ -122,19 +120,14 @@ impl Underlay for V4 {
     }
 
     #[inline(always)]
-    fn fill(outer: &mut Outer<Ipv4>, made: &Outer<Ipv4>, Frame { len, tos, df, id, hash }: Frame) {
+    fn fill(outer: &mut Outer<Ipv4>, Frame { len, tos, df, id, hash }: Frame) {
         let total = len + UPPER + Ipv4::LEN as u16;
-        let flags = if df { 1 << 14 } else { 0 };
-        let lengths = (made.ip.total_len().into(), u32::from(tos) << 16 | u32::from(total));
-        let changes = Delta::default().u32(lengths.0, lengths.1).u32(0, u32::from(id) << 16 | flags);
         outer.ip.set_tos(tos);
         outer.ip.set_total_len(total);
         outer.ip.set_id(id);
-        if df {
-            outer.ip.set_dont_fragment(true);
-        }
-        outer.ip.set_checksum(changes.apply(made.ip.checksum()));
-        outer.udp = Udp::new(Vxlan::source_port(hash), made.udp.dst_port(), len + Vxlan::LEN as u16);
+        outer.ip.set_dont_fragment(df);
+        outer.ip.fill_checksum(&[]);
+        outer.udp = Udp::new(Vxlan::source_port(hash), outer.udp.dst_port(), len + Vxlan::LEN as u16);
     }
 
     fn checksum(packet: &Packet<'_>) -> Option<u16> {
@@ -177,10 +170,10 @@ impl Underlay for V6 {
     }
 
     #[inline(always)]
-    fn fill(outer: &mut Outer<Ipv6>, made: &Outer<Ipv6>, Frame { len, tos, hash, .. }: Frame) {
+    fn fill(outer: &mut Outer<Ipv6>, Frame { len, tos, hash, .. }: Frame) {
         outer.ip.set_traffic_class(tos);
         outer.ip.set_payload_len(len + UPPER);
-        outer.udp = Udp::new(Vxlan::source_port(hash), made.udp.dst_port(), len + Vxlan::LEN as u16);
+        outer.udp = Udp::new(Vxlan::source_port(hash), outer.udp.dst_port(), len + Vxlan::LEN as u16);
     }
 
     fn checksum(packet: &Packet<'_>) -> Option<u16> {
