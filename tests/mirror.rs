@@ -2,7 +2,7 @@
 
 use harness::capture_file::{Captured, captured};
 use harness::frames::{self, Mac};
-use harness::{HttpServer, LAN, Lab, Router, WAN, Wire, eventually};
+use harness::{Host, HttpServer, LAN, Lab, Router, WAN, Wire, eventually};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -306,5 +306,66 @@ mirrors:
         let all_written =
             packets.len() as u64 == number(&written, "copied") && of(1) <= passed[0] && of(2) <= passed[1];
         (seen == [passed[0] + passed[1]; 2] && all_written && passed[1] > 500).then_some(())
+    });
+}
+
+/// A bridge's own interface, a bond and a VXLAN send and receive like others: hosts of a segment are routed through all three.
+#[test]
+fn interfaces_without_a_device_are_copied_too() {
+    let lab = Lab::new();
+    let inside = lab.host("one", "10.0.0.9/24", "10.0.0.1");
+    let outside = lab.host("p0", "203.0.113.10/24", "203.0.113.1");
+    let far = lab.host("under", "192.0.2.2/24", "192.0.2.1");
+    far.ip("link add vx0 type vxlan id 100 local 192.0.2.2 remote 192.0.2.1 dstport 4789");
+    far.ip("addr add 10.0.0.2/24 dev vx0");
+    far.ip("link set vx0 up mtu 1450");
+    let names = ["br0", "bond0", "vx0"];
+    let files = names.map(|name| lab.files.file(&format!("{name}.pcapng")));
+    let mirrors = names.iter().zip(&files);
+    let mirrors: Vec<_> =
+        mirrors.map(|(name, file)| format!("m-{name}: {{from: {name}, file: {}}}", file.display())).collect();
+    let _router = lab.start(&format!(
+        "
+bridges: {{br0: {{bvi: {{addresses: [10.0.0.1/24]}}}}}}
+interfaces:
+  one: {{driver: af-packet, device: one, bridge: br0}}
+  under: {{driver: af-packet, device: under, addresses: [192.0.2.1/24]}}
+  vx0: {{driver: vxlan, vni: 100, local: 192.0.2.1, remotes: [192.0.2.2], bridge: br0}}
+  p0: {{driver: af-packet, device: p0}}
+  bond0: {{driver: bond, members: [p0], addresses: [203.0.113.1/24]}}
+mirrors: {{{}}}
+",
+        mirrors.join(", ")
+    ));
+    let ask = |from: &Host, to: &str| {
+        eventually("the way is there", || from.reaches(to).then_some(()));
+        from.ping(to);
+    };
+    ask(&inside, "203.0.113.10");
+    ask(&outside, "10.0.0.9");
+    far.ip("route add 203.0.113.0/24 via 10.0.0.1");
+    ask(&far, "203.0.113.10");
+    // The questions and answers that each has seen, by the way that they went: the kind of an ICMP message and its direction.
+    let seen = |at: usize, address: [u8; 4], kind: u8, direction: u32| {
+        let of = |packet: &&Captured| {
+            let ip = packet.bytes.get(14..).unwrap_or_default();
+            let its = ip.get(12..16) == Some(&address) || ip.get(16..20) == Some(&address);
+            its && ip.get(9) == Some(&1)
+                && ip.get(20) == Some(&kind)
+                && (&packet.interface, packet.direction) == (&names[at].to_owned(), direction)
+        };
+        captured(&files[at]).iter().filter(of).count()
+    };
+    let (question, answer, received, left) = (8, 0, 1, 2);
+    eventually("each has its copies", || {
+        let (near, far) = ([10, 0, 0, 9], [10, 0, 0, 2]);
+        let of_two = |at, address, from: u32, to: u32| {
+            seen(at, address, question, from) >= 3 && seen(at, address, answer, to) >= 3
+        };
+        let bvi =
+            [near, far].iter().all(|address| of_two(0, *address, received, left)) && of_two(0, near, left, received);
+        let bond =
+            [near, far].iter().all(|address| of_two(1, *address, left, received)) && of_two(1, near, received, left);
+        (bvi && bond && of_two(2, far, received, left)).then_some(())
     });
 }

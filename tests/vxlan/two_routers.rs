@@ -67,6 +67,11 @@ fn the_underlay_may_be_a_vlan() {
     check(&sites("192.0.2.", "sub-interfaces: {30: {addresses: [ADDRESS]}}", "udp-checksum: on"));
 }
 
+#[test]
+fn the_underlay_may_be_a_bond() {
+    check(&sites("192.0.2.", "state: up}\n  up: {driver: bond, members: [under], addresses: [ADDRESS]", ""));
+}
+
 /// RFC 8200 section 4.5: of IPv6, the router that sends fragments is the source, and the one that gets them puts them together.
 #[test]
 fn frames_longer_than_the_underlay_takes_go_in_fragments() {
