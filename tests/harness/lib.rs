@@ -52,7 +52,7 @@ pub use wire::Wire;
 use std::time::{Duration, Instant};
 
 /// How long anything that should happen at once may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Polls `look` until it finds something; panics with `what` after [`PATIENCE`].
 #[track_caller]
