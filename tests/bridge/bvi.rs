@@ -1,6 +1,7 @@
 //! The router in the bridge: its routed interface.
 
 use crate::net::{EXPERIMENT, Hosted, Wired, await_event, behind, frame, only, station};
+use harness::capture_file::captured;
 use harness::frames::{self, Arp};
 use harness::{HttpServer, Lab, PATIENCE, eventually, within};
 
@@ -88,6 +89,16 @@ bridges:
         });
         assert_eq!((answer.sender.1, answer.target), (at(1), (station(3), at(33))));
     }
+    // A capture of one of them has what it receives and sends, and nothing of the other.
+    let file = lab.files.file("vlan10.pcapng");
+    router.run(&format!("capture start {} interface br0.10 filter icmp", file.display()));
+    ten.ping("10.20.0.10");
+    twenty.ping("10.20.0.1");
+    router.run("capture stop");
+    let [received, sent] = [1, 2].map(|way| captured(&file).iter().filter(|packet| packet.direction == way).count());
+    assert!(received > 0 && received == sent, "{received} received, {sent} sent");
+    let tagged = captured(&file).iter().all(|packet| frames::untagged(&packet.bytes).is_some_and(|(tag, _)| tag == 10));
+    assert!(tagged, "as they are on the bridge");
     let bridge = router.json("show bridges br0");
     let vlan = |number: u64| {
         let vlans = bridge["vlans"].as_array().expect("VLANs");
