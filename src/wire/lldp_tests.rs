@@ -111,6 +111,11 @@ fn management_addresses() {
     }
     (0..v4.len()).for_each(|len| assert_eq!(ManagementAddress::read(&v4[..len]), None, "{len} bytes"));
     assert_eq!(ManagementAddress::read(&[&v4[..], &[0]].concat()), None, "something behind");
+    // Clause 8.5.9.4: an address has 1 to 31 bytes.
+    let of_length = |len: u8| [&[len + 1, 200][..], &vec![7; len.into()], &[2, 0, 0, 0, 1, 0]].concat();
+    for (len, good) in [(0, false), (1, true), (31, true), (32, false)] {
+        assert_eq!(ManagementAddress::read(&of_length(len)).is_some(), good, "an address of {len} bytes");
+    }
 }
 
 #[test]

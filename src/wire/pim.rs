@@ -84,14 +84,32 @@ mod tests {
     }
 
     #[test]
+    fn hellos_are_whole_and_for_all_routers() {
+        let changed = |change: fn(&mut Ipv4)| {
+            let mut packet = packet4(&[0x20, 0, 0, 0]);
+            let (ip, _) = Ipv4::mut_from_prefix(&mut packet).unwrap();
+            change(ip);
+            ip.fill_checksum(&[]);
+            hello(&packet)
+        };
+        assert!(changed(|_| {}).is_some());
+        assert_eq!(changed(|ip| ip.as_mut_bytes()[19] = 1), None, "to 224.0.0.1");
+        assert_eq!(changed(|ip| ip.as_mut_bytes()[6] = 0x20), None, "a first fragment");
+        assert_eq!(changed(|ip| ip.as_mut_bytes()[9] = 17), None, "UDP");
+    }
+
+    #[test]
     fn both_families() {
         let source: Ipv6Addr = "fe80::1".parse().unwrap();
-        let mut message = [0x20, 0, 0, 0, 0, 1, 0, 2, 0, 9];
-        let sum = checksum::pseudo_header6(&source.octets(), &ALL_ROUTERS6.octets(), PROTOCOL, 10).bytes(&message);
-        message[2..4].copy_from_slice(&sum.checksum().to_be_bytes());
-        let ip = Ipv6::new(source, ALL_ROUTERS6, PROTOCOL, 1, 10);
-        let packet = [ip.as_bytes(), &message].concat();
+        let to = |destination: Ipv6Addr| {
+            let mut message = [0x20, 0, 0, 0, 0, 1, 0, 2, 0, 9];
+            let sum = checksum::pseudo_header6(&source.octets(), &destination.octets(), PROTOCOL, 10).bytes(&message);
+            message[2..4].copy_from_slice(&sum.checksum().to_be_bytes());
+            [Ipv6::new(source, destination, PROTOCOL, 1, 10).as_bytes(), &message].concat()
+        };
+        let packet = to(ALL_ROUTERS6);
         assert_eq!(hello(&packet), Some(Duration::from_secs(9)));
+        assert_eq!(hello(&to("ff02::1".parse().unwrap())), None, "to all nodes");
         let mut bad = packet.clone();
         bad[41] = 1;
         assert_eq!(hello(&bad), None);

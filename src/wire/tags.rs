@@ -87,6 +87,9 @@ mod tests {
             assert!(!other.are_in(&bytes), "{other:?}");
         }
         assert!((0..20).all(|len| !qinq.are_in(&bytes[..len])));
+        let mut bytes = bytes;
+        bytes[16..18].copy_from_slice(&[0x88, 0xa8]);
+        assert!(!qinq.are_in(&bytes), "an inner tag is a customer's");
         let plain = Tags { tag_type: EtherType::VLAN, ..qinq };
         assert_eq!(header(plain), [0x81, 0, 2, 0x34, 0x81, 0, 5, 0x67, 8, 0]);
     }

@@ -27,12 +27,6 @@ pub(crate) fn check(check: &mut Check<'_>) {
         for (key, station) in &bridge.static_macs {
             check_station(check, name, key, station);
         }
-        if bridge.mac_age.0.is_zero() || Bridge::MAC_AGES.contains(&bridge.mac_age) {
-            continue;
-        }
-        let message = format!("{what}: mac-age: {} is out of range", bridge.mac_age);
-        let (first, last) = (Bridge::MAC_AGES.start(), Bridge::MAC_AGES.end());
-        check.problem(Spot::new("bridges", name), message, format!("expected 0s, or {first} to {last}"));
     }
     for (name, interface) in &config.interfaces {
         let spot = || Spot::new("interfaces", name);

@@ -198,6 +198,29 @@ fn ports_join_change_and_leave() {
 }
 
 #[test]
+fn a_bridges_own_interface_is_no_port_and_no_cross_connect() {
+    assert_eq!(refused(add("br7", "bvi", &[])), "interface br7: no bridge \"br7\"; did you mean `br0`?");
+    assert_eq!(
+        refused(set("br0.10", &[("bridge", "br1")])),
+        "interface br0.10: bridge: br0 is a bridge's own interface, with the VLANs of that bridge; expected no bridge\n\
+         interface br0.10: bridge: no packet of a port is routed, but it has addresses; set addresses under `bvi` of bridge br1, or leave the bridge"
+    );
+    assert_eq!(
+        refused(set("br0", &[("bridge", "br1")])).lines().next(),
+        Some(
+            "interface br0: bridge: a bridge's own interface is no port of another one; expected no bridge: it is the routed interface of bridge br0"
+        )
+    );
+    let connect = InterfaceSetting::CrossConnect(Some(name("c3")));
+    assert_eq!(
+        refused(Edit::InterfaceSet { name: name("br0"), setting: connect }).lines().next(),
+        Some(
+            "interface br0: cross-connect: a bridge's own interface has none; expected it on another interface: frames to the bridge itself are routed"
+        )
+    );
+}
+
+#[test]
 fn tunnels_and_bonds_change_in_place() {
     assert_eq!(
         steps(&[set("vx0", &[("remotes", "[192.0.2.2, 192.0.2.3]"), ("ttl", "9")])]),
@@ -228,6 +251,21 @@ fn tunnels_and_bonds_change_in_place() {
         refused(set("br0", &[("ttl", "4")])),
         "interface br0: ttl: a bridge's own interface has no driver; `bridge set br0` sets the keys of the bridge"
     );
+}
+
+#[test]
+fn the_other_ends_of_a_vxlan_are_known_or_heard_and_not_too_many() {
+    let many: Vec<String> = (0..Vxlan::MAX_REMOTES).map(|n| format!("10.0.{}.{}", n / 256, n % 256)).collect();
+    let with = |more: &str| set("vx0", &[("remotes", &format!("[{}{more}]", many.join(",")))]);
+    steps(&[with("")]);
+    assert_eq!(refused(with(", 10.1.0.0")), "interface vx0: remotes: 513 are too many; expected at most 512");
+    let deaf = || set("vx0", &[("remotes", "[]"), ("learn-remotes", "false")]);
+    assert_eq!(
+        refused(deaf()),
+        "interface vx0: learn-remotes: no other end is known, and none can become known; expected `remotes`, `learn-remotes: true`, or static-macs with a `remote`"
+    );
+    let station = "[{mac: '02:00:00:00:00:09', interface: vx0, remote: 192.0.2.9}]";
+    steps(&[set("vx0", &[("bridge", "br1")]), bridge_set("br1", &[("static-macs", station)]), deaf()]);
 }
 
 #[test]
@@ -283,6 +321,17 @@ fn mirrors_and_lldp() {
     assert_eq!(
         refused(Edit::LldpSet(pairs(&[("hold", "1"), ("interfaces", "[wan, br0]")]))),
         "lldp: hold: cannot take \"1\"; expected a whole number from 2 to 10"
+    );
+    for interval in ["0s", "3601s", "1500ms"] {
+        assert_eq!(
+            refused(Edit::LldpSet(pairs(&[("interval", interval)]))),
+            format!("lldp: interval: cannot take \"{interval}\"; expected a time of whole seconds from 1s to 3600s")
+        );
+    }
+    steps(&[Edit::LldpSet(pairs(&[("enabled", "true"), ("interval", "3600s")]))]);
+    assert_eq!(
+        refused(Edit::LldpSet(pairs(&[("system-name", "a\0b")]))),
+        "lldp: system-name: cannot take \"a\0b\"; expected a text of 1 to 255 bytes"
     );
     assert_eq!(
         refused(Edit::LldpSet(pairs(&[("interfaces", "[wan, br0]")]))),
