@@ -63,6 +63,7 @@ fn no_port_is_given_twice() {
 #[test]
 fn range_and_parity_are_kept() {
     let nat = Nat::start("pool: [203.0.113.2]");
+    let mut taken = BTreeSet::new();
     for port in [67, 500, 501, 1022, 1023, 1024, 5000, 5001, 65534, 65535] {
         let mut given = BTreeSet::new();
         for host in 10..=13 {
@@ -71,10 +72,11 @@ fn range_and_parity_are_kept() {
             assert_eq!(seen.from < 1024, port < 1024, "the range of {from}, which became {}", seen.from);
             assert_eq!(seen.from % 2, port % 2, "the parity of {from}, which became {}", seen.from);
             // Of several workers, another one may have the block that the port is in.
-            if host == 10 && nat.workers == 1 {
+            if host == 10 && nat.workers == 1 && !taken.contains(&port) {
                 assert_eq!(seen.from, port, "a free port is preserved");
             }
             given.insert(seen.from);
+            taken.insert(seen.from);
             let tcp = nat.out(&l4::tcp(&from, "198.51.100.1:53", &segment("S", 1, 0)));
             assert_eq!(tcp.from < 1024, port < 1024, "the range of TCP port {from}, which became {}", tcp.from);
         }
