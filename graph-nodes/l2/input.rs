@@ -99,6 +99,8 @@ impl Input {
                 let look = port.look && self.looks(domain, cx);
                 self.take(port, domain, priority, behind, look, packet, cx)
             }
+            // What the two ends of a wire tell each other is of no VLAN (IEEE 802.1AB: LLDP frames have no tag).
+            Err(Refused::Untagged) if is_for_this_end(packet) => Next::LinkControl,
             Err(refused) => cx.drop(refused.into()),
         }
     }
@@ -149,7 +151,7 @@ impl Input {
     /// A frame to a group.
     fn group(&self, port: &Port, dst: MacAddr, packet: &mut Packet<'_>, cx: &mut Ctx<'_, Input>) -> Next {
         let interface = packet.meta.rx_interface;
-        if is_reserved(dst) && is_for_control(packet) {
+        if is_for_this_end(packet) {
             return Next::LinkControl;
         }
         if is_spanning_tree(dst) {
@@ -187,10 +189,11 @@ fn is_spanning_tree(dst: MacAddr) -> bool {
     matches!(dst, MacAddr([1, 0x80, 0xc2, 0, 0, 0] | [1, 0, 0x0c, 0xcc, 0xcc, 0xcd]))
 }
 
-/// Whether a frame to a reserved group is for the one at this end of the wire: LLDP, slow protocols.
-fn is_for_control(packet: &Packet<'_>) -> bool {
-    let ether_type = packet.header::<Ethernet>().map(Ethernet::ether_type);
-    matches!(ether_type, Some(EtherType::LLDP | EtherType::SLOW_PROTOCOLS))
+/// Whether a frame is for the one at this end of the wire, to a reserved group: LLDP, slow protocols.
+fn is_for_this_end(packet: &Packet<'_>) -> bool {
+    packet.header::<Ethernet>().is_some_and(|header| {
+        is_reserved(header.dst) && matches!(header.ether_type(), EtherType::LLDP | EtherType::SLOW_PROTOCOLS)
+    })
 }
 
 impl From<Refused> for Count {

@@ -199,6 +199,18 @@ fn neighbours_come_change_and_go() {
 }
 
 #[test]
+fn a_trunk_without_a_native_vlan_hears_too() {
+    let lab = Lab::new();
+    let wire = lab.wire("wan");
+    let port = "interfaces: {wan: {driver: af-packet, device: wan, bridge: br0, trunk: '10'}}\nbridges: {br0: {}}\n";
+    let net = Net { router: lab.start(&format!("{port}{ON}")), wire, _lab: lab };
+    eventually("it takes part", || (!net.router.list("show lldp interfaces").is_empty()).then_some(()));
+    net.wire.send(&switch("Gi0/1", 120, &[]));
+    net.await_count(1);
+    assert_eq!(net.router.errors("l2-input", "frame without a tag on a trunk without a native VLAN"), 0);
+}
+
+#[test]
 fn hostile_frames_are_refused_and_counted() {
     let net = start(ON);
     eventually("it takes part", || (!net.router.list("show lldp interfaces").is_empty()).then_some(()));
