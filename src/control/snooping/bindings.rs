@@ -144,7 +144,8 @@ impl Table {
             return Outcome::Refused(refused);
         };
         if entry.own {
-            return Outcome::Own;
+            // It may be the router itself that was seen.
+            return if entry.binding.mac == mac { Outcome::Learnt } else { Outcome::Own };
         }
         let before = std::mem::replace(&mut entry.binding.mac, mac);
         (entry.binding.router, entry.binding.override_) = (router, override_);
@@ -233,7 +234,9 @@ impl Table {
         });
         for ((domain, address), (mac, port)) in own {
             let (number, seen) = (self.list(domain, address), Arc::default());
-            let binding = Binding { domain, address, mac, router: true, override_: true, disputed: false, seen };
+            // ARP doesn't tell routers from hosts.
+            let router = address.is_ipv6();
+            let binding = Binding { domain, address, mac, router, override_: true, disputed: false, seen };
             self.insert(number, Entry { binding, port, own: true, moves: 0, window: now });
         }
     }

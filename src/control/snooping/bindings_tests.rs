@@ -100,6 +100,7 @@ fn the_routers_own_addresses_are_nobody_elses() {
     assert_eq!(published(&mut table, ip(1)), Some((mac(9), true)), "what was learnt gives way");
     assert_eq!((table.len, table.ports.len()), (1, 0), "no port's limit");
     assert_eq!(table.seen(&seen(1, ip(1), 1), now, AT), Outcome::Own);
+    assert_eq!(table.seen(&seen(9, ip(1), 9), now, AT), Outcome::Learnt, "the router itself is nobody else");
     sweep(&mut table, now + 9 * WINDOW, AT + 10 * AGE);
     assert_eq!(published(&mut table, ip(1)), Some((mac(9), true)), "it doesn't age");
     table.set_own(own(2), now);
