@@ -108,5 +108,6 @@ fn storms_are_cut_short() {
     }
     // What is known passes whatever else happens.
     assert_eq!(net.pass(0, station(1), station(2)), crate::net::only([1]));
-    await_event(&net.router, 3 * PATIENCE, "pa: storm of broadcasts is over");
+    let dropped = port(&net.router, "pa")["storm_drops"]["broadcast"].as_u64().expect("a count");
+    await_event(&net.router, 3 * PATIENCE, &format!("pa: storm of broadcasts is over; {dropped} were dropped"));
 }

@@ -94,16 +94,18 @@ impl Matter {
     }
 
     fn end(self, port: &str, count: u64) -> String {
+        let were = if count == 1 { "was" } else { "were" };
+        let over = |what: &str| format!("{port}: storm of {what} is over; {count} {were} dropped");
         match self {
-            Matter::Broadcasts => format!("{port}: storm of broadcasts is over; {count} were dropped"),
-            Matter::Multicasts => format!("{port}: storm of multicasts is over; {count} were dropped"),
-            Matter::Unknown => format!("{port}: storm of frames to unknown stations is over; {count} were dropped"),
+            Matter::Broadcasts => over("broadcasts"),
+            Matter::Multicasts => over("multicasts"),
+            Matter::Unknown => over("frames to unknown stations"),
             Matter::Moves => format!("{port}: stations stay where they are again, after {count} moves"),
-            Matter::PortFull => format!("{port}: all stations are learnt again; {count} frames had one that was not"),
-            Matter::BridgeFull => {
-                format!("{port}: all stations are learnt again; {count} frames had one that was not")
+            Matter::PortFull | Matter::BridgeFull => {
+                let frames = if count == 1 { "frame" } else { "frames" };
+                format!("{port}: all stations are learnt again; {count} {frames} had one that was not")
             }
-            Matter::Spoofed => format!("{port}: no more frames from stations of other ports; {count} were dropped"),
+            Matter::Spoofed => format!("{port}: no more frames from stations of other ports; {count} {were} dropped"),
         }
     }
 }
@@ -145,7 +147,11 @@ pub struct Told {
 
 /// All that goes on.
 #[derive(Debug, Default)]
-pub struct Watch(BTreeMap<(u32, Matter), Going>);
+pub struct Watch {
+    going: BTreeMap<(u32, Matter), Going>,
+    /// How often it had happened when it ended last.
+    ended: BTreeMap<(u32, Matter), u64>,
+}
 
 impl Watch {
     /// Takes in news. `happened` tells how often what happened at its port; an event, if there is one to tell now.
@@ -159,8 +165,10 @@ impl Watch {
     ) -> Option<Told> {
         let (interface, matter) = Matter::of(news);
         let count = matter.count(happened);
-        let new = || Going { before: count.saturating_sub(1), count, heard: second, told: None, busy: 0, last: None };
-        let going = self.0.entry((interface, matter)).or_insert_with(new);
+        // More may have happened since the news was sent; of a port that came back, all is new.
+        let before = self.ended.get(&(interface, matter)).copied().filter(|ended| *ended <= count).unwrap_or(0);
+        let new = || Going { before, count, heard: second, told: None, busy: 0, last: None };
+        let going = self.going.entry((interface, matter)).or_insert_with(new);
         going.heard = second;
         going.last = last.or(going.last.take());
         // Stations may move; that they do all the time shows in `second`.
@@ -180,7 +188,8 @@ impl Watch {
         second: u64,
     ) -> Vec<Told> {
         let mut told = Vec::new();
-        self.0.retain(|(interface, matter), going| {
+        self.ended.retain(|(interface, _), _| name(*interface).is_some());
+        self.going.retain(|(interface, matter), going| {
             let Some(port) = name(*interface) else { return false };
             let count = matter.count(&happened(*interface));
             let more = count.saturating_sub(going.count);
@@ -205,6 +214,7 @@ impl Watch {
             if going.told.is_some() {
                 tell(true, matter.end(&port, sum));
             }
+            self.ended.insert((*interface, *matter), count);
             false
         });
         told
@@ -244,9 +254,15 @@ mod tests {
         assert_eq!(texts.len(), 2, "{texts:?}");
         assert_eq!((texts[0].0, texts[0].1, texts[0].2.contains("60000 so far")), (160, false, true), "{texts:?}");
         assert_eq!(texts[1], (180, true, "p3: storm of broadcasts is over; 70000 were dropped"));
-        assert!(watch.0.is_empty());
-        // The next one is a new one.
-        assert!(watch.hear(&storm(), None, "p3", &dropped(70_001), 200).unwrap().text.contains("(1 so far)"));
+        assert!(watch.going.is_empty());
+        // The next one is a new one, of which more than the first may have been counted by now.
+        assert!(watch.hear(&storm(), None, "p3", &dropped(70_007), 200).unwrap().text.contains("(7 so far)"));
+        let ends = (200..=215).flat_map(|second| watch.second(name, |_| dropped(70_007), second));
+        let ends: Vec<String> = ends.map(|told| told.text).collect();
+        assert_eq!(ends, ["p3: storm of broadcasts is over; 7 were dropped"]);
+        // A port that was taken away and came back counts anew.
+        assert!(watch.hear(&storm(), None, "p3", &dropped(1), 300).unwrap().text.contains("(1 so far)"));
+        assert_eq!(watch.second(name, |_| dropped(1), 310)[0].text, "p3: storm of broadcasts is over; 1 was dropped");
     }
 
     #[test]
@@ -277,6 +293,6 @@ mod tests {
         let mut watch = Watch::default();
         watch.hear(&storm(), None, "p3", &Happened::default(), 10);
         assert_eq!(watch.second(|_| None, |_| Happened::default(), 11), []);
-        assert!(watch.0.is_empty());
+        assert!(watch.going.is_empty());
     }
 }
