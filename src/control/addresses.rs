@@ -3,6 +3,7 @@
 use super::Router;
 use super::routes::{Origin, Path, RouteError, Source, host};
 use ipnet::{IpNet, Ipv4Net};
+use millrace_config::{Op, Plan};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -22,16 +23,25 @@ impl Router {
             return Err(format!("address {address}: {error}"));
         }
         self.engine.tables_changed();
-        match address {
-            IpNet::V4(address) => self.announce_address(index, address.addr()),
-            IpNet::V6(address) => {
-                self.add_address6(index, address);
-                self.follow_ip6(index);
-                // RFC 4861 section 6.2.4: what hosts are told may be another now.
-                self.start_advertising(index, Instant::now());
-            }
+        if let IpNet::V6(address) = address {
+            self.add_address6(index, address);
+            self.follow_ip6(index);
+            // RFC 4861 section 6.2.4: what hosts are told may be another now.
+            self.start_advertising(index, Instant::now());
         }
         Ok(())
+    }
+
+    /// Announces the IPv4 addresses that a change gave. It comes last: only with its features an interface sends.
+    pub(super) fn announce_added(&mut self, plan: &Plan) {
+        for op in &plan.ops {
+            if let Op::AddressAdd(added) = op
+                && let IpNet::V4(address) = added.address
+                && let Ok(index) = self.interface_index(&added.interface)
+            {
+                self.announce_address(index, address.addr());
+            }
+        }
     }
 
     /// Takes an address away.

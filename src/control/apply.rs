@@ -128,6 +128,7 @@ impl Router {
         }
         self.follow_nat44();
         self.follow_features();
+        self.announce_added(plan);
         Ok(())
     }
 

@@ -112,6 +112,28 @@ bridges:
 }
 
 #[test]
+fn addresses_are_announced_in_vlans_that_are_new() {
+    let lab = Lab::new();
+    let trunk = lab.wire("pa");
+    let router = lab.start(
+        "
+interfaces:
+  pa: {driver: af-packet, device: pa, bridge: br0, trunk: all}
+bridges:
+  br0: {bvi: on}
+",
+    );
+    for vlan in 100..112 {
+        router.run(&format!("interface add br0.{vlan} driver vlan address 10.{vlan}.0.1/24"));
+        trunk.expect(&format!("announcement in VLAN {vlan}"), |frame| {
+            let (tag, inner) = frames::untagged(frame)?;
+            Arp::of(&inner).filter(|arp| tag == vlan && arp.sender.1 == [10, vlan as u8, 0, 1])
+        });
+    }
+    assert_eq!(router.errors("interface-tx", "interface has no transmit queue"), 0);
+}
+
+#[test]
 fn it_speaks_when_a_port_comes_up_and_is_down_without_any() {
     let net = Wired::start("bvi: {addresses: [192.168.2.1/24]}", ["state: down", "state: down"]);
     let link = || net.router.interface("br0").expect("br0")["link"].clone();
