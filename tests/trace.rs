@@ -63,6 +63,14 @@ fn a_filter_chooses_packets() {
     net.router.run("trace add ethernet-input 100 filter udp and port 53");
     net.pass(&[packet(7), packet(53), packet(8), packet(53)]);
     assert_eq!(traced(&net, 2).len(), 2, "{}", net.router.run("show trace"));
+    // Each node has a filter of its own.
+    net.router.run("clear trace");
+    net.router.run("trace add ethernet-input 100 filter udp and port 53");
+    net.router.run("trace add ip4-input 100 filter udp and port 7");
+    net.pass(&[packet(7), packet(53), packet(8), packet(53)]);
+    let mut first: Vec<String> = traced(&net, 3).iter().map(|packet| nodes(packet)[0].to_owned()).collect();
+    first.sort();
+    assert_eq!(first, ["ethernet-input", "ethernet-input", "ip4-input"], "{}", net.router.run("show trace"));
     net.router.ctl("trace add nosuch-node 5").code(1);
     net.router.ctl("trace add ip4-input 5 filter colour green").code(1);
 }

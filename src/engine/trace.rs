@@ -61,13 +61,19 @@ impl TraceStore {
     }
 }
 
+/// What is still to be traced at a node.
+#[derive(Default)]
+struct Armed {
+    packets: u32,
+    filter: Option<PacketFilter>,
+}
+
 /// The worker's side.
 pub(crate) struct Tracer {
     pub worker: usize,
     pub store: Arc<TraceStore>,
-    /// Packets still to be marked, by position of the node at which they are.
-    armed: Vec<u32>,
-    filter: Option<PacketFilter>,
+    /// By position of the node.
+    armed: Vec<Armed>,
     next_id: u32,
     active_until: u64,
     text: String,
@@ -76,44 +82,34 @@ pub(crate) struct Tracer {
 
 impl Tracer {
     pub fn new(worker: usize, nodes: usize, store: Arc<TraceStore>) -> Tracer {
-        let (filter, reason) = (None, None);
-        Tracer {
-            worker,
-            store,
-            armed: vec![0; nodes],
-            filter,
-            next_id: 1,
-            active_until: 0,
-            text: String::new(),
-            reason,
-        }
+        let armed = (0..nodes).map(|_| Armed::default()).collect();
+        Tracer { worker, store, armed, next_id: 1, active_until: 0, text: String::new(), reason: None }
     }
 
-    pub fn arm(&mut self, node: usize, count: u32, filter: Option<PacketFilter>) {
-        if let Some(a) = self.armed.get_mut(node) {
-            *a = count;
+    pub fn arm(&mut self, node: usize, packets: u32, filter: Option<PacketFilter>) {
+        if let Some(armed) = self.armed.get_mut(node) {
+            *armed = Armed { packets, filter };
         }
-        self.filter = filter;
     }
 
     pub fn disarm(&mut self) {
-        self.armed.fill(0);
+        self.armed.fill_with(Armed::default);
         self.store.clear();
     }
 
     /// Whether the slow loop is needed now.
     #[inline]
     pub fn active(&self, now: u64) -> bool {
-        now < self.active_until || self.armed.iter().any(|a| *a > 0)
+        now < self.active_until || self.armed.iter().any(|armed| armed.packets > 0)
     }
 
     /// Marks the packet if it is one that was asked for at this node.
     pub fn consider(&mut self, node: usize, packet: &mut Packet<'_>) {
         let Some(armed) = self.armed.get_mut(node) else { return };
-        if *armed == 0 || packet.traced() || self.filter.as_ref().is_some_and(|f| !f(packet)) {
+        if armed.packets == 0 || packet.traced() || armed.filter.as_ref().is_some_and(|takes| !takes(packet)) {
             return;
         }
-        *armed -= 1;
+        armed.packets -= 1;
         let (id, start) = (self.next_id, clock::now());
         self.next_id = self.next_id.wrapping_add(1).max(1);
         self.active_until = start + LINGER;
