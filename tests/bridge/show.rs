@@ -39,6 +39,15 @@ fn a_bridge_shows_what_it_is_and_what_happened() {
     assert_eq!(row, ["br0", "10", "02:00:00:00:aa:02", "pb"], "{table}");
     let details = net.router.run("show interfaces pa");
     assert!(details.contains("br0") && details.contains("device-input: l2-input"), "{details}");
+    for (from, place) in [(0, "bridge br0"), (1, "bridge br0 VLAN 10")] {
+        let station = station(from as u8 + 1);
+        net.router.run(&format!("trace add l2-input 1 filter ether src {}", text(station)));
+        net.pass(from, station, frames::BROADCAST);
+        let traces = net.router.list("show trace");
+        let told = traces[0]["hops"][0]["text"].as_str().expect("what l2-input saw");
+        assert!(told.ends_with(&format!("ff:ff:ff:ff:ff:ff {place}")), "{told}");
+        net.router.run("clear trace");
+    }
 }
 
 #[test]

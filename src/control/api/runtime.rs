@@ -102,7 +102,7 @@ fn traced(router: &Router, trace: &PacketTrace, packet: u64, zero: SystemTime) -
     }
 }
 
-/// Nodes know interfaces by number; operators by name.
+/// Nodes know interfaces, and VLANs of bridges, by number; operators by name.
 fn with_names(router: &Router, text: &str) -> String {
     let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
     for at in 1..words.len() {
@@ -110,6 +110,12 @@ fn with_names(router: &Router, text: &str) -> String {
             && let Some(interface) = words[at].parse().ok().and_then(|index| router.interfaces.get(index))
         {
             words[at] = interface.name.to_string();
+        }
+        if words[at - 1] == "domain"
+            && let Some((bridge, vlan)) = words[at].parse().ok().and_then(|number| router.bridges.key(number))
+        {
+            words[at - 1] = "bridge".to_owned();
+            words[at] = if *vlan == 0 { bridge.to_string() } else { format!("{bridge} VLAN {vlan}") };
         }
     }
     words.join(" ")
