@@ -1,6 +1,6 @@
 //! Live names from the daemon, for completion and `?`. When the daemon can't be reached there are simply none.
 use millrace_api::v1::{
-    GetGraphRequest, ListBridgesRequest, ListHistoryRequest, ListInterfacesRequest, ListMirrorsRequest,
+    GetGraphRequest, Interface, ListBridgesRequest, ListHistoryRequest, ListInterfacesRequest, ListMirrorsRequest,
     ListNat44MappingsRequest, ListNeighborsRequest, ListRoutesRequest, ListVrfsRequest, Nat44Mapping, Neighbor,
 };
 
@@ -31,6 +31,11 @@ fn ask(link: &Link, kind: Kind) -> Option<Vec<String>> {
         Kind::Interface | Kind::InterfaceOr(_) | Kind::InterfacesOr(_) => link.names(|mut client| async move {
             let reply = client.show.list_interfaces(ListInterfacesRequest { name: None }).await?.into_inner();
             Ok(reply.interfaces.into_iter().map(|interface| interface.name).collect())
+        }),
+        Kind::InterfaceOf(drivers) => link.names(|mut client| async move {
+            let reply = client.show.list_interfaces(ListInterfacesRequest { name: None }).await?.into_inner();
+            let of = |interface: &Interface| drivers.contains(&interface.driver.as_str());
+            Ok(reply.interfaces.into_iter().filter(of).map(|interface| interface.name).collect())
         }),
         Kind::Vrf => link.names(|mut client| async move {
             let reply = client.show.list_vrfs(ListVrfsRequest {}).await?.into_inner();

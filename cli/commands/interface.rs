@@ -67,7 +67,8 @@ pub const COMMANDS: &[Command] = &[
                interface set c1 bridge br0 vlan 10 isolated true\n  \
                interface set p0 trunk '{vlans: [10, 20-30], native: 1}'\n  \
                interface set c1 bridge off\n  \
-               interface set vx0 remotes 192.0.2.2,192.0.2.4",
+               interface set vx0 remotes 192.0.2.2,192.0.2.4\n  \
+               interface set bond0 primary off",
         run: set,
     },
 ];
@@ -85,6 +86,7 @@ fn show(session: &mut Session, args: &Args) -> Result<(), Error> {
 fn add(session: &mut Session, args: &Args) -> Result<(), Error> {
     let keys = keys::OF_DRIVERS.iter().chain(&keys::OF_ALL).chain(&keys::OF_PORTS).chain([&keys::STATE]);
     let mut settings = settings(args, keys)?;
+    settings.retain(|setting| !setting.value.is_empty());
     if let Some(addresses) = args.get("address") {
         let addresses: Vec<String> = addresses.split(',').map(quoted).collect();
         settings.push(Setting { key: "addresses".to_owned(), value: format!("[{}]", addresses.join(", ")) });
@@ -109,12 +111,13 @@ fn set(session: &mut Session, args: &Args) -> Result<(), Error> {
     edit(session, Edit::InterfaceSet(InterfaceSet { name: args.text("NAME"), settings }))
 }
 
-/// The keywords that were given, as they would stand in the configuration file.
+/// The keywords that were given, as they would stand in the configuration file; empty where they are to stand there no more.
 pub(super) fn settings<'k>(args: &Args, keys: impl Iterator<Item = &'k Keyword>) -> Result<Vec<Setting>, Error> {
     let given = keys.filter_map(|keyword| Some((keyword.word, args.get(keyword.word)?)));
     given
         .map(|(key, text)| {
             let value = match keys::form(key) {
+                _ if keys::is_unset(key, text) => String::new(),
                 Form::Yaml => text.to_owned(),
                 Form::Path if !text.starts_with('@') => quoted(&absolute(text)?),
                 Form::Path | Form::Text => quoted(text),

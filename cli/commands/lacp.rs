@@ -6,7 +6,8 @@ use crate::grammar::{Arg, Args, Command, Kind, Value};
 use crate::output::{Cell, Color, Output, Table};
 use crate::session::Session;
 
-const BOND: Value = Value { name: "BOND", kind: Kind::Interface, help: "this bond, with all that its members know" };
+const BOND: Value =
+    Value { name: "BOND", kind: Kind::InterfaceOf(&["bond"]), help: "this bond, with all that its members know" };
 
 pub const COMMANDS: &[Command] = &[Command {
     path: &["show", "lacp"],

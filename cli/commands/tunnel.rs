@@ -6,7 +6,7 @@ use crate::grammar::{Arg, Args, Command, Kind, Value};
 use crate::output::{Cell, Color, Output, Table};
 use crate::session::Session;
 
-const NAME: Value = Value { name: "NAME", kind: Kind::Interface, help: "this one, in full" };
+const NAME: Value = Value { name: "NAME", kind: Kind::InterfaceOf(&["gre", "ipip"]), help: "this one, in full" };
 
 pub const COMMANDS: &[Command] = &[Command {
     path: &["show", "tunnels"],

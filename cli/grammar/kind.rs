@@ -8,6 +8,8 @@ pub enum Kind {
     Word,
     /// The name of an interface that is there.
     Interface,
+    /// The name of an interface of one of these drivers that is there.
+    InterfaceOf(&'static [&'static str]),
     /// The name of an interface that is there, or one of the words.
     InterfaceOr(&'static [&'static str]),
     /// Names of interfaces that are there, with commas between, or one of the words.
@@ -50,6 +52,8 @@ pub enum Kind {
     Nat44External,
     /// A hardware address.
     Mac,
+    /// "off", or something of this kind.
+    OrOff(&'static Kind),
     /// A file on this machine.
     File,
     /// A value in the configuration file's own notation.
@@ -93,6 +97,8 @@ impl Kind {
                 "ipv6" => wrong("of IPv6; `show ip route` has IPv4"),
                 _ => wrong("of IPv4; `show ipv6 route` has IPv6"),
             },
+            Kind::OrOff(_) if text == "off" => Ok(()),
+            Kind::OrOff(kind) => kind.check(text).map_err(|wrong| format!("{wrong}, or off")),
             Kind::Mac if !is_mac(text) => wrong("a hardware address, such as 02:00:00:00:00:01"),
             _ if text.is_empty() => Err("an empty word can't stand here".to_owned()),
             _ => Ok(()),
@@ -104,6 +110,7 @@ impl Kind {
         match self {
             Kind::Choice(words) | Kind::Suggest(words) => words,
             Kind::InterfaceOr(words) | Kind::InterfacesOr(words) | Kind::BridgeOr(words) => words,
+            Kind::OrOff(_) => &["off"],
             _ => &[],
         }
     }
@@ -145,6 +152,8 @@ mod tests {
             (Kind::Target, "192.0.2.1"),
             (Kind::Target, "fe80::1%lan"),
             (Kind::Addresses, "192.0.2.1,192.0.2.2"),
+            (Kind::OrOff(&Kind::Addresses), "192.0.2.1,192.0.2.2"),
+            (Kind::OrOff(&Kind::Number(1, 2)), "off"),
             (Kind::InterfaceAddress, "192.0.2.1/24"),
             (Kind::Prefix, "2001:db8::/128"),
             (Kind::Destination("ipv4"), "10.1.2.3"),
@@ -165,6 +174,8 @@ mod tests {
             (Kind::Target, "fe80::1%"),
             (Kind::Target, "lan%fe80::1"),
             (Kind::Addresses, "192.0.2.1,"),
+            (Kind::OrOff(&Kind::Number(1, 2)), "3"),
+            (Kind::Addresses, "off"),
             (Kind::InterfaceAddress, "192.0.2.1"),
             (Kind::InterfaceAddresses, "192.0.2.1/24,192.0.2.1"),
             (Kind::Prefix, "10.0.0.0/33"),

@@ -94,7 +94,15 @@ pub const OF_DRIVERS: [Keyword; 39] = [
     of(&["vxlan"], keyword("vni", "NUMBER", Kind::Number(1, 16_777_214), "vxlan: the VXLAN network identifier")),
     of(TUNNELS, keyword("local", "ADDRESS", Kind::Address, "tunnels: the router's own end")),
     of(&["gre", "ipip"], keyword("remote", "ADDRESS", Kind::Address, "gre, ipip: the other end")),
-    of(&["vxlan"], keyword("remotes", "ADDRESSES", Kind::Addresses, "vxlan: the ends that frames to everyone go to")),
+    of(
+        &["vxlan"],
+        keyword(
+            "remotes",
+            "ADDRESSES",
+            Kind::OrOff(&Kind::Addresses),
+            "vxlan: the ends that frames to everyone go to; or off",
+        ),
+    ),
     of(&["vxlan"], keyword("port", "NUMBER", Kind::Number(1, 65535), "vxlan: the UDP port at both ends")),
     of(&["vxlan"], keyword("learn-remotes", "BOOL", BOOL, "vxlan: whether ends that are not in remotes are heard")),
     of(
@@ -108,7 +116,12 @@ pub const OF_DRIVERS: [Keyword; 39] = [
     ),
     of(
         &["gre"],
-        keyword("key", "NUMBER", Kind::Number(0, u32::MAX as u64), "gre: which tunnel between two ends it is"),
+        keyword(
+            "key",
+            "NUMBER",
+            Kind::OrOff(&Kind::Number(0, u32::MAX as u64)),
+            "gre: which tunnel between two ends it is; or off",
+        ),
     ),
     of(&["gre"], keyword("checksum", "BOOL", BOOL, "gre: whether packets carry a checksum")),
     of(TUNNELS, keyword("ttl", "NUMBER", Kind::Number(1, 255), "tunnels: TTL or hop limit of the outer header")),
@@ -145,7 +158,15 @@ pub const OF_DRIVERS: [Keyword; 39] = [
             "bond: how often the other side is to tell about itself",
         ),
     ),
-    of(&["bond"], keyword("primary", "NAME", Kind::Interface, "bond: the member that is used whenever it can be")),
+    of(
+        &["bond"],
+        keyword(
+            "primary",
+            "NAME",
+            Kind::InterfaceOr(&["off"]),
+            "bond: the member that is used whenever it can be; or off",
+        ),
+    ),
     of(
         &["bond"],
         keyword("min-links", "NUMBER", Kind::Number(1, 16), "bond: how many members must work for it to be up"),
@@ -198,7 +219,12 @@ pub const OF_PORTS: [Keyword; 11] = [
 /// The keys of all interfaces, and of all but sub-interfaces.
 pub const OF_ALL: [Keyword; 7] = [
     keyword("mtu", "BYTES", Kind::Number(68, 65535), "largest IP packet to send, in bytes"),
-    keyword("mac", "MAC", Kind::Mac, "hardware address"),
+    keyword(
+        "mac",
+        "MAC",
+        Kind::OrOff(&Kind::Mac),
+        "hardware address; off: the device's, or one of the router's making",
+    ),
     keyword("vrf", "VRF", Kind::Vrf, "VRF to look packets up in"),
     keyword(
         "router-advertisements",
@@ -261,6 +287,11 @@ pub const SETTINGS: [Keyword; 59] = {
     }
     all
 };
+
+/// Whether it is said that a key has no value any more, where `off` is no value of its own.
+pub fn is_unset(key: &str, text: &str) -> bool {
+    text == "off" && ["mac", "remotes", "key", "primary"].contains(&key)
+}
 
 /// How a value goes into the configuration.
 pub enum Form {
