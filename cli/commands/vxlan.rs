@@ -6,7 +6,7 @@ use crate::grammar::{Arg, Args, Command, Kind, Value};
 use crate::output::{Cell, Color, Output, Table};
 use crate::session::Session;
 
-const NAME: Value = Value { name: "NAME", kind: Kind::Interface, help: "this one, with its remotes" };
+const NAME: Value = Value { name: "NAME", kind: Kind::InterfaceOf(&["vxlan"]), help: "this one, with its remotes" };
 
 pub const COMMANDS: &[Command] = &[Command {
     path: &["show", "vxlan"],
@@ -57,7 +57,10 @@ fn details(output: &Output, interface: &VxlanInterface) -> String {
     line("bridge", interface.bridge.clone().unwrap_or_else(|| "none".to_owned()));
     let learn = if interface.learn_remotes { "learnt" } else { "not learnt" };
     line("remotes", format!("{}, others {learn}", interface.remotes.len()));
-    line("outer", format!("udp-checksum {}, ttl {}, mtu {}", interface.udp_checksum, interface.ttl, interface.mtu));
+    let VxlanInterface { udp_checksum, ttl, df, mtu, .. } = interface;
+    // There is none in an IPv6 header.
+    let df = if interface.local.contains(':') { String::new() } else { format!(" df {df},") };
+    line("outer", format!("udp-checksum {udp_checksum}, ttl {ttl},{df} mtu {mtu}"));
     if !interface.remotes.is_empty() {
         let columns = ["Remote", "Origin", ">Stations", ">RX packets", ">RX bytes", ">TX packets", ">TX bytes"];
         let mut table = Table::new(output, &columns);
@@ -106,6 +109,7 @@ mod tests {
             learn_remotes: true,
             udp_checksum: "auto".into(),
             ttl: 64,
+            df: "clear".to_owned(),
             mtu: 1450,
             remotes: vec![remote("192.0.2.2", "static", 3), remote("192.0.2.30", "learnt", 1)],
         }
@@ -132,7 +136,7 @@ mod tests {
   local      192.0.2.1 port 4789 vrf default
   bridge     br0
   remotes    2, others learnt
-  outer      udp-checksum auto, ttl 64, mtu 1450
+  outer      udp-checksum auto, ttl 64, df clear, mtu 1450
 
 Remote      Origin  Stations  RX packets  RX bytes  TX packets  TX bytes
 192.0.2.2   static         3           7       700          12      9000
@@ -147,7 +151,7 @@ Remote      Origin  Stations  RX packets  RX bytes  TX packets  TX bytes
             "{text}"
         );
         assert!(text.ends_with(
-            "  bridge     none\n  remotes    0, others not learnt\n  outer      udp-checksum auto, ttl 64, mtu 1450\n"
+            "  bridge     none\n  remotes    0, others not learnt\n  outer      udp-checksum auto, ttl 64, df clear, mtu 1450\n"
         ));
     }
 }

@@ -36,6 +36,7 @@ fn message(router: &Router, interface: &Interface, vxlan: &Vxlan) -> VxlanInterf
         learn_remotes: vxlan.learn_remotes,
         udp_checksum: vxlan.udp_checksum.to_string(),
         ttl: vxlan.ttl.into(),
+        df: vxlan.df.to_string(),
         mtu: interface.mtu.into(),
         remotes: remotes.map(|(address, remote)| remote_message(router, address, remote)).collect(),
     }
