@@ -20,6 +20,9 @@ pub struct Revision {
     pub plan: Plan,
 }
 
+/// The longest text of several changes that is told in full, in bytes.
+const SHORT: usize = 160;
+
 impl Revision {
     /// What it changed, in a line.
     pub fn summary(&self) -> String {
@@ -27,6 +30,7 @@ impl Revision {
         match text.lines().count() {
             0 => "no changes".to_owned(),
             1 => text.trim_end().to_owned(),
+            2..=3 if text.len() <= SHORT => text.trim_end().replace('\n', ", "),
             changes => format!("{changes} changes"),
         }
     }
@@ -115,10 +119,14 @@ mod tests {
         let one = parse("interfaces: {lo0: {driver: loopback}}", "test").unwrap();
         let two =
             parse("interfaces: {lo0: {driver: loopback, addresses: [10.0.0.1/32, 10.0.0.2/32]}}", "test").unwrap();
+        let many = (3..9).map(|n| format!("10.0.0.{n}/32")).collect::<Vec<_>>().join(", ");
+        let many = parse(&format!("interfaces: {{lo0: {{driver: loopback, addresses: [{many}]}}}}"), "test").unwrap();
         history.add("start", plan(&Config::default(), &one));
         history.add("apply", plan(&one, &two));
+        history.add("apply", plan(&two, &many));
         history.add("apply", Plan::default());
         let summaries: Vec<_> = history.newest_first().map(Revision::summary).collect();
-        assert_eq!(summaries, ["no changes", "2 changes", "+ interface lo0: loopback"]);
+        let both = "+ address 10.0.0.1/32 interface lo0, + address 10.0.0.2/32 interface lo0";
+        assert_eq!(summaries, ["no changes", "8 changes", both, "+ interface lo0: loopback"]);
     }
 }

@@ -17,6 +17,10 @@ pub(super) fn get<'c>(config: &'c mut Config, name: &Name) -> Result<&'c mut Int
 }
 
 fn no_interface(config: &Config, name: &Name) -> EditError {
+    if config.bridges.contains_key(name) {
+        let hint = format!("`bridge set {name} bvi on` gives it one");
+        return EditError::NotFound(format!("bridge {name} has no interface of its own; {hint}"));
+    }
     let known: Vec<&str> = config.interfaces.keys().map(Name::as_str).collect();
     let hint = if known.is_empty() { "there are none".to_owned() } else { decode::suggestion(name, &known) };
     EditError::NotFound(format!("no interface \"{name}\"; {hint}"))
