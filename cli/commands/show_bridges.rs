@@ -66,16 +66,10 @@ fn details(output: &Output, bridge: &Bridge) -> String {
     let mut text = format!("{}\n", output.paint(Color::Bold, &bridge.bridge));
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
     let each = if vlans(&bridge.vlans).count() > 0 { " in each VLAN" } else { "" };
-    line(
-        "stations",
-        format!(
-            "{}, {} of them static; at most {}{each}; forgotten after {}",
-            bridge.stations,
-            bridge.static_stations,
-            bridge.mac_limit,
-            age(bridge)
-        ),
-    );
+    let Bridge { stations, static_stations, mac_limit, .. } = bridge;
+    let forgotten =
+        if bridge.mac_age == 0 { "never forgotten".to_owned() } else { format!("forgotten after {}", age(bridge)) };
+    line("stations", format!("{stations}, {static_stations} of them static; at most {mac_limit}{each}; {forgotten}"));
     line("moves", bridge.moves.to_string());
     let switch = |(name, on): (&str, bool)| format!("{name} {}", if on { "on" } else { "off" });
     let switches = [("learn", bridge.learn), ("forward", bridge.forward), ("flood", bridge.flood)].map(switch);
@@ -281,5 +275,7 @@ VLAN  Stations  BVI     Ports
   20         4  br0.20  p2
 "
         );
+        let ageless = details(&OUTPUT, &Bridge { mac_age: 0, ..bridge() });
+        assert!(ageless.contains("at most 65536; never forgotten\n"), "{ageless}");
     }
 }
