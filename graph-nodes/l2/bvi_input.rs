@@ -42,14 +42,17 @@ mod tests {
     use super::*;
     use millrace_engine::testing::Bench;
 
+    /// How deep in tunnels it is, and that it is a mirror's.
+    const KEPT: u32 = marks::ONE_TUNNEL | marks::MIRRORED;
+
     #[test]
     fn the_frame_is_the_interfaces_and_bears_no_marks_of_where_it_was() {
         let mut bench = Bench::new(BviInput);
         let all = bench.run(&[b"frame"], |meta| {
-            (meta.rx_interface, meta.tx_interface, meta.marks) = (1, 9, marks::OWN | marks::TAGGED | 256);
+            (meta.rx_interface, meta.tx_interface, meta.marks) = (1, 9, marks::OWN | marks::TAGGED | KEPT);
         });
         let packet = &all.packets[0];
-        assert_eq!((packet.next, packet.rx_interface, packet.marks), ("interface-input", 9, 256));
+        assert_eq!((packet.next, packet.rx_interface, packet.marks), ("interface-input", 9, KEPT));
         assert_eq!(packet.data, b"frame");
     }
 }

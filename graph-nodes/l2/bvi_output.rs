@@ -50,6 +50,9 @@ mod tests {
     use super::*;
     use millrace_engine::testing::Bench;
 
+    /// How deep in tunnels it is, and that it is a mirror's.
+    const KEPT: u32 = 2 * marks::ONE_TUNNEL | marks::MIRRORED;
+
     #[test]
     fn frames_enter_the_bridge_and_are_counted() {
         let (bvi, vlan, down) = (5, 6, 7);
@@ -60,11 +63,11 @@ mod tests {
             [(bvi, "l2-input", &[][..]), (vlan, "l2-input", &[]), (down, "drop", &[("interface is down", 1)])]
         {
             let outcome =
-                bench.run(&[b"frame"], |meta| (meta.tx_interface, meta.marks) = (interface, marks::OWN | 512));
+                bench.run(&[b"frame"], |meta| (meta.tx_interface, meta.marks) = (interface, marks::OWN | KEPT));
             let packet = &outcome.packets[0];
             assert_eq!((packet.next, &outcome.counts[..]), (next, counts), "interface {interface}");
             if next != "drop" {
-                assert_eq!((packet.rx_interface, packet.marks), (bvi, 512), "interface {interface}");
+                assert_eq!((packet.rx_interface, packet.marks), (bvi, KEPT), "interface {interface}");
             }
         }
         let sent = |interface| bench.interface(interface).tx_packets;

@@ -178,6 +178,8 @@ mod tests {
         assert_eq!((journal.happened(1), journal.happened(2).port_full), (expected, 1));
         journal.forget(1);
         assert_eq!(journal.happened(1), Happened::default());
+        journal.tell(broadcasts, PAUSE + 2);
+        assert_eq!(journal.pop(), Some(broadcasts), "of the next port that has this number");
         (0..2 * QUEUE as u64).for_each(|second| journal.tell(broadcasts, second * PAUSE));
         assert_eq!(std::iter::from_fn(|| journal.pop()).count(), QUEUE);
     }

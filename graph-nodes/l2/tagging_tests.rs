@@ -164,7 +164,12 @@ fn what_does_not_pass() {
         bridge.bridging.stations.fix(millrace_tables::mac::Station::new(2, mac(2)), 2).unwrap();
         (bridge.sent(1, &tagged(&[])), bridge.counts().last().map(|(node, cause, _)| (*node, *cause)))
     };
-    for (name, to) in [("a plain port", plain()), ("another VLAN's", Port { domain: 3, ..access() })] {
+    let elsewhere = Tagging::Trunk(Box::new(Trunk::new([(10, 5)])));
+    for (name, to) in [
+        ("a plain port", plain()),
+        ("another VLAN's", Port { domain: 3, ..access() }),
+        ("the VLAN of another bridge", Port { tagging: elsewhere, ..Port::new(0) }),
+    ] {
         assert_eq!(fixed(to), (vec![], Some((output::NAME, not_in))), "{name}");
     }
 }

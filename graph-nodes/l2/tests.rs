@@ -181,6 +181,7 @@ fn ports_that_are_kept_apart() {
     bridge.port(1, isolated());
     bridge.port(2, isolated());
     assert_eq!(bridge.sent(1, &frame(mac(1), ALL, b"")), [3, 4]);
+    counted(&mut bridge, &[(learn::NAME, "stations learnt", 1), (flood::NAME, "copies made", 1)]);
     assert_eq!(bridge.sent(3, &frame(mac(3), ALL, b"")), [1, 2, 4]);
     bridge.counts();
     assert!(bridge.sent(2, &frame(mac(2), mac(1), b"")).is_empty(), "not even to a known one");
@@ -241,6 +242,8 @@ fn storms_are_stopped_by_kind() {
         assert_eq!(sent, passed * 3, "{cause}");
         assert!(bridge.counts().contains(&(node, cause, 100 - passed as u64)), "{cause}");
     }
+    let told: Vec<News> = std::iter::from_fn(|| bridge.bridging.journal.pop()).collect();
+    assert_eq!(told, [Kind::Broadcast, Kind::Multicast, Kind::Unknown].map(|kind| News::Storm { interface: 1, kind }));
     assert_eq!(bridge.sent(2, &frame(mac(2), ALL, b"")), [1, 3, 4], "other ports have limits of their own");
     bridge.bed.now += SECOND;
     assert_eq!(bridge.sent(1, &frame(mac(1), ALL, b"")), [2, 3, 4]);

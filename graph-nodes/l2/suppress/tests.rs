@@ -119,6 +119,9 @@ fn arp_is_learnt_from() {
         assert_eq!(bridge.sent(port, &frame), to, "{what}");
         assert_eq!((bridge.bridging.snoop.seen(), bridge.bridging.snoop.seen()), (seen, None), "{what}");
     }
+    bridge.port(2, Port { look: true, learn: false, ..Port::new(1) });
+    assert_eq!(bridge.sent(2, &replies(2, 1)), [1]);
+    assert_eq!(bridge.bridging.snoop.seen(), sighting(2, ip(2).into(), 2, false), "where no stations are learnt");
     bind(&bridge, ip(1).into(), 1, |_| {});
     bridge.bed.now = 177_000_000_000;
     bridge.sent(1, &asks(1, 2));
