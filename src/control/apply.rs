@@ -2,7 +2,6 @@
 //! those that were done are undone.
 
 use super::Router;
-use super::devices::{own_mac, unset_mac};
 use super::events::Severity;
 use super::history::Pending;
 use super::routes::{Hop, Origin, Path, Source};
@@ -233,17 +232,14 @@ impl Router {
                 if let Some(device) = &mut interface.device {
                     device.set_mtu(change.to.into()).map_err(|error| format!("{name}: mtu {}: {error}", change.to))?;
                 }
-                interface.mtu = change.to;
+                (interface.mtu, interface.wanted_mtu) = (change.to, change.to);
             }
             Setting::Mac(change) => {
+                let mac = change.to.map_or(interface.unset_mac, |mac| MacAddr(mac.0));
                 if let Some(device) = &mut interface.device {
-                    let mac = change.to.map_or_else(|| own_mac(&**device, &name), |mac| mac.0);
-                    device.set_mac(mac).map_err(|error| format!("{name}: its address can't be set: {error}"))?;
-                    interface.mac = MacAddr(mac);
-                } else {
-                    interface.mac = MacAddr(change.to.map_or_else(|| unset_mac(&interface.driver, &name), |mac| mac.0));
+                    device.set_mac(mac.0).map_err(|error| format!("{name}: its address can't be set: {error}"))?;
                 }
-                interface.wanted_mac = change.to;
+                (interface.mac, interface.wanted_mac) = (mac, change.to);
             }
             Setting::State(change) => interface.state = change.to,
             Setting::Vrf(change) => interface.vrf = (change.to.clone(), table),

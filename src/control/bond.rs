@@ -18,7 +18,6 @@ use super::lacp::Aggregator;
 use millrace_config::{self as config, BondMode, Driver};
 use millrace_engine::Feature;
 use millrace_graph_nodes::bond as nodes;
-use millrace_wire::MacAddr;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -56,15 +55,10 @@ struct Bond {
     told: bool,
 }
 
-/// A member, and what it was and will be without the bond.
+/// A member.
 #[derive(Debug)]
 struct Member {
     bond: u32,
-    own_mac: MacAddr,
-    own_mtu: u16,
-    /// What it was given.
-    mac: MacAddr,
-    mtu: u16,
     /// What the packet path does with its frames: takes them, sends them.
     carries: Carries,
     /// Why it carries none.

@@ -32,12 +32,15 @@ impl Router {
         };
         let parent_index = parent.as_ref().map(|(parent, _)| *parent);
         let index = self.interfaces.allocate().ok_or("there are 1023 interfaces already")?;
+        let unset_mac = MacAddr(if settings.driver.is_virtual() { millrace_io::derived_mac(name) } else { [0; 6] });
         let mut interface = Interface {
             name: name.clone(),
             index,
             driver: settings.driver.clone(),
             mtu: settings.mtu,
+            wanted_mtu: settings.mtu,
             wanted_mac: settings.mac,
+            unset_mac,
             state: settings.state,
             vrf: (settings.vrf.clone(), table),
             addresses: Vec::new(),
@@ -53,7 +56,7 @@ impl Router {
             idle: Vec::new(),
             fresh: settings.driver.is_virtual() && parent_index.is_none(),
             link: if settings.driver.is_virtual() { Link::Up } else { Link::Missing },
-            mac: MacAddr(settings.mac.map_or_else(|| unset_mac(&settings.driver, name), |mac| mac.0)),
+            mac: settings.mac.map_or(unset_mac, |mac| MacAddr(mac.0)),
             problem: None,
             told: Vec::new(),
             pollers: Vec::new(),
@@ -226,7 +229,7 @@ impl Router {
             // A device that is gone has none.
             let Some(mac) = interface.device.as_ref().and_then(|device| device.mac()).map(MacAddr) else { continue };
             if mac != interface.mac {
-                interface.mac = mac;
+                (interface.mac, interface.unset_mac) = (mac, mac);
                 changed.push(interface.index);
             }
         }
@@ -333,11 +336,10 @@ impl Router {
 impl Interface {
     /// Takes over a device that was opened; a sub-interface has none.
     fn take(&mut self, opened: Option<Opened>) {
-        let Some((device, queues)) = opened else { return };
+        let Some((device, queues, mac)) = opened else { return };
         self.link = device.link();
-        if self.wanted_mac.is_none() {
-            self.mac = MacAddr(own_mac(&*device, &self.name));
-        }
+        self.unset_mac = MacAddr(mac.unwrap_or_else(|| millrace_io::derived_mac(&self.name)));
+        self.mac = self.own_mac();
         self.device = Some(device);
         self.problem = None;
         self.idle = queues;
@@ -359,13 +361,14 @@ pub(super) fn has_peer(driver: &Driver) -> bool {
     matches!(driver, Driver::Memif(_) | Driver::VhostUser(_))
 }
 
-/// A device and the queues that it made.
-type Opened = (Box<dyn Device>, Vec<QueuePair>);
+/// A device, the queues that it made, and the address that it has by itself.
+type Opened = (Box<dyn Device>, Vec<QueuePair>, Option<[u8; 6]>);
 
 /// Opens an interface's device with its settings; `None` for a sub-interface.
 fn open(interface: &Interface, workers: usize, eal: &Eal, context: &Context) -> Result<Option<Opened>, OpenError> {
     let Some(spec) = spec(&interface.driver, eal) else { return Ok(None) };
     let mut device = millrace_io::open(&spec, &interface.name, context)?;
+    let mac = device.mac();
     let called = interface.driver.device().unwrap_or(&interface.name).to_owned();
     let failed = |device: &dyn Device, what: &str, error: std::io::Error| match device.link() {
         Link::Missing => OpenError::Missing { device: called.clone() },
@@ -376,15 +379,5 @@ fn open(interface: &Interface, workers: usize, eal: &Eal, context: &Context) -> 
     }
     device.set_mtu(interface.mtu.into()).map_err(|error| failed(&*device, "its MTU can't be set", error))?;
     let queues = device.queues(workers).map_err(|error| failed(&*device, "its queues can't be made", error))?;
-    Ok(Some((device, queues)))
-}
-
-/// The address of an interface without one in the configuration, before there is a device that has one.
-pub(super) fn unset_mac(driver: &Driver, name: &str) -> [u8; 6] {
-    if driver.is_virtual() { millrace_io::derived_mac(name) } else { [0; 6] }
-}
-
-/// The address of an interface without one in the configuration.
-pub(super) fn own_mac(device: &dyn Device, name: &str) -> [u8; 6] {
-    device.mac().unwrap_or_else(|| millrace_io::derived_mac(name))
+    Ok(Some((device, queues, mac)))
 }

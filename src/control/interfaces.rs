@@ -24,10 +24,14 @@ pub struct Interface {
     pub index: u32,
     /// What moves its packets.
     pub driver: Driver,
-    /// The largest IP packet, in bytes.
+    /// The largest IP packet, in bytes: the operator's, or while it is a member of a bond that one's.
     pub mtu: u16,
+    /// The MTU that the operator wants.
+    pub wanted_mtu: u16,
     /// The MAC address that the operator wants.
     pub wanted_mac: Option<Mac>,
+    /// The MAC address that it has without one of the operator's: its device's, when there is one.
+    pub unset_mac: MacAddr,
     /// What the operator wants.
     pub state: State,
     /// Its VRF and the number of that one's table.
@@ -101,6 +105,11 @@ impl Interface {
             TagType::Dot1ad => EtherType::SERVICE_VLAN,
         };
         Some(Tags { tag_type, outer: *outer, inner: *inner })
+    }
+
+    /// The MAC address that it has but for a bond that it is a member of: the operator's, or else the one that it has by itself.
+    pub fn own_mac(&self) -> MacAddr {
+        self.wanted_mac.map_or(self.unset_mac, |mac| MacAddr(mac.0))
     }
 
     /// Packets that its driver lost on receipt since the device was opened.

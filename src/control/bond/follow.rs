@@ -50,7 +50,7 @@ impl Router {
 
     fn follow_bond(&mut self, index: u32, wanted: Wanted) {
         let Wanted { settings, members, wanted_mac, mtu } = wanted;
-        let Router { bonds: Bonds { bonds, members: all, nodes, .. }, interfaces, .. } = self;
+        let Bonds { bonds, members: all, nodes, .. } = &mut self.bonds;
         let bond = bonds.entry(index).or_insert_with(|| Bond {
             settings: settings.clone(),
             members: Vec::new(),
@@ -64,14 +64,8 @@ impl Router {
         bond.members = members;
         bond.settings = settings;
         for member in joined {
-            let Some(interface) = interfaces.get(member) else { continue };
-            let (own_mac, own_mtu) = (interface.mac, interface.mtu);
             let member_of = Member {
                 bond: index,
-                own_mac,
-                own_mtu,
-                mac: own_mac,
-                mtu: own_mtu,
                 carries: super::Carries::default(),
                 why: None,
                 refused: None,
@@ -88,13 +82,8 @@ impl Router {
 
     /// The bond's MAC address: the operator's, or that of the first member that has one, for as long as it is a member.
     fn lend_mac(&mut self, index: u32, wanted: Option<MacAddr>) -> MacAddr {
-        let Router { bonds: Bonds { bonds, members, .. }, interfaces, .. } = self;
-        let own = |member: &u32| {
-            let (given, interface) = (members.get(member)?, interfaces.get(*member)?);
-            // A device that was opened again has its own.
-            let own = if interface.mac == given.mac { given.own_mac } else { interface.mac };
-            Some(own).filter(MacAddr::is_unicast)
-        };
+        let Router { bonds: Bonds { bonds, .. }, interfaces, .. } = self;
+        let own = |member: &u32| interfaces.get(*member).map(Interface::own_mac).filter(MacAddr::is_unicast);
         let Some(bond) = bonds.get_mut(&index) else { return MacAddr::ZERO };
         let stays = bond.lender.filter(|lender| bond.members.contains(lender) && own(lender).is_some());
         bond.lender = stays.or_else(|| bond.members.iter().copied().find(|member| own(member).is_some()));
@@ -113,22 +102,11 @@ impl Router {
     fn give_to_members(&mut self, index: u32, mac: MacAddr, mtu: u16) {
         let members = self.bonds.bonds.get(&index).map(|bond| bond.members.clone()).unwrap_or_default();
         for index in members {
-            let Router { bonds: Bonds { members, .. }, interfaces, .. } = self;
-            let (Some(member), Some(interface)) = (members.get_mut(&index), interfaces.get_mut(index)) else {
-                continue;
-            };
-            // Something else than it was given is its own: the operator's, or that of a device that was opened again.
-            if interface.mac != member.mac {
-                (member.own_mac, member.mac) = (interface.mac, interface.mac);
-            }
-            if interface.mtu != member.mtu {
-                (member.own_mtu, member.mtu) = (interface.mtu, interface.mtu);
-            }
-            if (member.mac, member.mtu) == (mac, mtu) {
+            let Some(interface) = self.interfaces.get_mut(index) else { continue };
+            if (interface.mac, interface.mtu) == (mac, mtu) {
                 continue;
             }
             let refused = give(interface, mac, mtu);
-            (member.mac, member.mtu) = (interface.mac, interface.mtu);
             self.refresh_or_warn(index);
             self.tell_refused(index, refused);
         }
@@ -145,9 +123,7 @@ impl Router {
             bond.members.retain(|other| *other != index);
         }
         let Some(interface) = self.interfaces.get_mut(index) else { return };
-        let mac = if interface.mac == member.mac { member.own_mac } else { interface.mac };
-        let mtu = if interface.mtu == member.mtu { member.own_mtu } else { interface.mtu };
-        let refused = give(interface, mac, mtu);
+        let refused = give(interface, interface.own_mac(), interface.wanted_mtu);
         self.refresh_or_warn(index);
         self.tell_refused(index, refused);
     }
