@@ -112,6 +112,7 @@ impl Router {
     }
 
     fn take(&mut self, plan: &Plan) -> Result<(), CommitError> {
+        self.set_under_way(true);
         for (done, op) in plan.ops.iter().enumerate() {
             if let Err(error) = self.step(op) {
                 for op in plan.ops[..done].iter().rev().map(Op::inverse) {
@@ -119,12 +120,14 @@ impl Router {
                         self.tell(Severity::Error, "config".to_owned(), format!("undoing failed: {op}: {error}"));
                     }
                 }
+                self.set_under_way(false);
                 self.follow_nat44();
                 self.follow_features();
                 self.attach_queues();
                 return Err(CommitError::Failed { step: op.to_string(), error });
             }
         }
+        self.set_under_way(false);
         self.follow_nat44();
         self.follow_features();
         self.announce_added(plan);

@@ -52,6 +52,8 @@ pub struct Bridges {
     watch: Watch,
     /// Seconds since the start, as the table of stations was told last.
     second: u64,
+    /// A change of the configuration is under way: what follows from its steps is looked at once, when all are taken.
+    under_way: bool,
 }
 
 impl Bridges {
@@ -70,6 +72,7 @@ impl Bridges {
             sweep: Sweep::new(BRIDGES),
             watch: Watch::default(),
             second: 0,
+            under_way: false,
         }
     }
 
@@ -257,8 +260,16 @@ impl Router {
         self.follow_bridge_links();
     }
 
+    /// Says that steps of a change are taken from now on, or that all are.
+    pub(super) fn set_under_way(&mut self, under_way: bool) {
+        self.bridges.under_way = under_way;
+    }
+
     /// Lets the packet path have what is true of the interfaces that are in bridges now; which those are is as it was.
     pub(super) fn follow_bridge_links(&mut self) {
+        if self.bridges.under_way {
+            return;
+        }
         self.follow_bvi_links();
         let Router { bridges, interfaces, vxlan, .. } = self;
         let live = |index| {

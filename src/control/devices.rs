@@ -90,6 +90,7 @@ impl Router {
 
     /// Takes an interface away, with its device.
     pub(super) fn remove_interface(&mut self, index: u32) {
+        self.bridges.unplug(index);
         self.forget6(index);
         self.end_lldp_port(index);
         self.engine.set_up(index, false);
@@ -288,6 +289,12 @@ impl Router {
 
     /// Brings routes and packet path up to date with what an interface and its sub-interfaces are now.
     pub(super) fn refresh(&mut self, index: u32) -> Result<(), RouteError> {
+        let refreshed = self.refresh_with_children(index);
+        self.interface_changed();
+        refreshed
+    }
+
+    fn refresh_with_children(&mut self, index: u32) -> Result<(), RouteError> {
         let is_up = self.interfaces.is_up(index);
         let was_up = self.routes.adjacencies().is_up(index);
         let Some(interface) = self.interfaces.get(index) else { return Ok(()) };
@@ -307,8 +314,7 @@ impl Router {
         }
         self.follow_ip6(index);
         self.engine.tables_changed();
-        self.interface_changed();
-        self.interfaces.children(index).into_iter().try_for_each(|child| self.refresh(child))
+        self.interfaces.children(index).into_iter().try_for_each(|child| self.refresh_with_children(child))
     }
 
     pub(super) fn refresh_or_warn(&mut self, index: u32) {

@@ -52,11 +52,32 @@ impl Bridges {
             self.remotes(index).for_each(|remote| self.stations().limit_port(remote, limit));
         }
         for (index, tunnel) in forget {
-            let remotes: Vec<u16> = if tunnel { self.remotes(index).collect() } else { Vec::new() };
-            remotes.into_iter().chain([index as u16]).for_each(|behind| self.sweep.forget_behind(behind));
+            self.forget_behind(index, tunnel);
         }
         self.homeless.retain(|key| self.published.fixed.contains_key(key));
         fixed.into_iter().filter_map(|(key, behind)| Some((key, self.fix(key, behind)?))).collect()
+    }
+
+    /// Takes a port whose interface goes out of all that frames are flooded to, at once: its number may be another's before all else
+    /// that follows is published.
+    pub(in crate::control) fn unplug(&mut self, index: u32) {
+        let Some(port) = self.published.ports.get_mut(&index) else { return };
+        port.up = false;
+        let (numbers, tunnel) = (port.domains(), port.tunnel);
+        for number in numbers {
+            let Some(flooded) = self.published.domains.get_mut(&number) else { continue };
+            flooded.members.retain(|member| *member != index);
+            let published = l2::Domain { vlan: flooded.vlan, look: flooded.look, members: flooded.members.clone() };
+            // Numbers are below the capacity.
+            let _ = self.bridging.domains.set(&domain(), number.into(), published);
+        }
+        self.forget_behind(index, tunnel);
+    }
+
+    /// Forgets the stations that were learnt behind a port.
+    fn forget_behind(&mut self, index: u32, tunnel: bool) {
+        let remotes: Vec<u16> = if tunnel { self.remotes(index).collect() } else { Vec::new() };
+        remotes.into_iter().chain([index as u16]).for_each(|behind| self.sweep.forget_behind(behind));
     }
 
     /// Fixes a station; the reason why that can't be, when it is a new one. What was learnt gives way then, once, and it is tried
