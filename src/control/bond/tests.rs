@@ -4,7 +4,9 @@ use crate::control::Router;
 use crate::control::tests::{config, start};
 use millrace_graph_nodes::bond::Membership;
 use millrace_io::Link;
-use millrace_wire::MacAddr;
+use millrace_wire::lacp::{LacpPort, Lacpdu, SLOW_PROTOCOLS_MAC};
+use millrace_wire::{EtherType, Ethernet, IntoBytes, MacAddr};
+use std::time::Instant;
 
 const DEVICES: &str = "  a: {driver: generator}\n  b: {driver: generator, mtu: 1600}\n  c: {driver: generator, mac: '02:00:00:00:00:0c'}\n";
 
@@ -89,4 +91,28 @@ fn who_stays_a_member_notices_nothing() {
     commit(&mut router, "");
     assert!(features(&router, "a").is_empty());
     assert_eq!(router.next_bonds(), None);
+}
+
+#[test]
+fn lacp_keeps_its_name_and_hears_what_is_for_it() {
+    let mut router = start(&with("  bond0: {driver: bond, members: [a, b], mode: lacp}\n"));
+    router.second();
+    let bond = index(&router, "bond0");
+    let name = |router: &Router| router.bonds.bonds[&bond].lacp.as_ref().unwrap().settings().system;
+    let (first, lender) = (name(&router), of(&router, "a").0);
+    assert_eq!(first, lender);
+    commit(&mut router, "  bond0: {driver: bond, members: [b, c], mode: lacp}\n");
+    assert_ne!(of(&router, "bond0").0, first, "the lender went");
+    assert_eq!(name(&router), first, "or all would have to be agreed on anew");
+    let member = index(&router, "b");
+    let counts = |router: &Router| {
+        let counts = router.bonds.member(member).unwrap().counts;
+        (counts.received, counts.refused)
+    };
+    let pdu = Lacpdu::new(&LacpPort::default(), &LacpPort::default());
+    for (to, expected) in [(SLOW_PROTOCOLS_MAC, (1, 0)), (MacAddr::BROADCAST, (1, 1))] {
+        let header = Ethernet::new(to, MacAddr([2, 0, 0, 0, 0, 1]), EtherType::SLOW_PROTOCOLS);
+        router.slow_protocol_heard(member, &[header.as_bytes(), pdu.as_bytes()].concat(), Instant::now());
+        assert_eq!(counts(&router), expected, "to {to}");
+    }
 }

@@ -113,6 +113,18 @@ fn a_port_that_goes_down_or_away_takes_its_stations_along() {
 }
 
 #[test]
+fn the_limit_of_a_port_goes_with_it() {
+    let mut lab = Lab::new(2);
+    let number = lab.domain(0).unwrap();
+    lab.ports[1].1.mac_limit = Some(1);
+    lab.follow();
+    assert_eq!([1, 2].map(|last| lab.hear(number, last, 2)), [Heard::New, Heard::PortFull]);
+    lab.ports.pop();
+    lab.follow();
+    assert_eq!(lab.hear(number, 2, 2), Heard::New, "who has this number next has no limit");
+}
+
+#[test]
 fn other_settings_leave_stations_alone() {
     let mut worker = domain().register();
     let mut lab = Lab::new(2);
@@ -205,6 +217,15 @@ fn vlans_have_numbers_while_they_live_and_until_they_are_forgotten() {
     assert_eq!((lab.knows(ten, 1), lab.bridges.key(ten)), (None, None));
     assert!(lab.bridges.bridging.domains.get(ten.into(), &worker.guard()).is_none());
     assert_eq!(lab.bridges.bridging.domains.get(twenty.into(), &worker.guard()).unwrap().vlan, 20);
+    // When no worker, of other tests neither, knows them any more.
+    let is_old = |vlan| {
+        let most = lab.bridges.indices.high_water();
+        lab.ports[0].1.tagging = millrace_config::Tagging::Access(vlan);
+        lab.follow();
+        lab.sweep(&mut worker);
+        lab.bridges.indices.high_water() == most
+    };
+    assert!((30..2000).any(is_old), "numbers are used again");
 }
 
 #[test]
@@ -237,6 +258,13 @@ fn static_stations_come_go_and_make_room_for_themselves() {
     assert_eq!(lab.knows(number, 1), None, "what was learnt gives way");
     assert_eq!(lab.knows(number, 7), Some(1), "at once");
     assert!(lab.bridges.homeless.is_empty());
+
+    lab.ports[0].1.mac_limit = None;
+    lab.set(Bridge { mac_limit: 1, ..Bridge::default() });
+    assert_eq!(lab.hear(number, 2, 2), Heard::New);
+    assert_eq!(lab.set(Bridge { mac_limit: 1, ..fixed("p1") }), [((number, mac(7)), Heard::BridgeFull)]);
+    lab.sweep(&mut worker);
+    assert_eq!((lab.knows(number, 2), lab.knows(number, 7)), (None, Some(1)), "of the whole bridge");
 }
 
 #[test]

@@ -108,6 +108,21 @@ fn frames_that_are_refused() {
     assert_eq!(other.management, ["family 9: 01:02"]);
 }
 
+#[test]
+fn parts_of_wrong_lengths_are_left_out() {
+    let begin = [tlv(1, b"\x07a"), tlv(2, b"\x07b"), tlv(3, &[0, 9])].concat();
+    let with = |part: Vec<u8>| Heard::read(&[&begin[..], &part].concat()).unwrap();
+    for (len, kept) in [(255, true), (256, false)] {
+        let heard = with(tlv(5, &vec![b'x'; len]));
+        assert_eq!((heard.system_name.is_some(), heard.discarded), (kept, u32::from(!kept)), "{len} bytes");
+    }
+    for (len, kept) in [(1, false), (2, true), (3, false)] {
+        let heard = with(tlv(127, &[0x00, 0x80, 0xc2, 3, 0, 10, len, b'a', b'b']));
+        let expected = if kept { vec![(10, "ab".to_owned())] } else { vec![] };
+        assert_eq!((heard.vlans, heard.discarded), (expected, u32::from(!kept)), "said to be {len} bytes long");
+    }
+}
+
 fn told() -> Told {
     Told {
         chassis: MacAddr([2, 0xfe, 0, 0, 0, 1]),
@@ -169,7 +184,9 @@ fn told_fast_at_first_and_then_now_and_then() {
     // Somebody is new: fast again.
     sender.hurry(at(70_000));
     sender.hurry(at(70_100));
-    assert_eq!(times(&mut sender, 70_000, 80_000), [70_200, 71_200, 72_200, 73_200]);
+    assert_eq!(times(&mut sender, 70_000, 71_400), [70_200, 71_200]);
+    sender.hurry(at(71_500));
+    assert_eq!(times(&mut sender, 71_500, 80_000), [72_200, 73_200], "who is new meanwhile hears it, too");
     // The same is nothing new; something else is told in a moment.
     sender.set(told(), at(80_000));
     assert_eq!(sender.next(), at(103_200));
@@ -198,6 +215,7 @@ fn neighbours_of_an_interface() {
     assert_eq!(neighbors.heard(&from("1", 10, "x"), at(0)), Change::New);
     assert_eq!(neighbors.heard(&from("1", 20, "x"), at(5000)), Change::Same, "the TTL is nothing that changes it");
     assert_eq!(neighbors.heard(&from("1", 20, "y"), at(6000)), Change::Changed);
+    assert_eq!(neighbors.heard(&from("1", 20, "y"), at(6000)), Change::Same);
     assert_eq!(neighbors.next(), Some(at(26_000)));
     assert_eq!(neighbors.expire(at(25_999)).len(), 0);
     assert_eq!(neighbors.expire(at(26_000)).len(), 1);

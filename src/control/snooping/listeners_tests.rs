@@ -129,6 +129,21 @@ fn the_lowest_address_asks() {
 
 /// RFC 4541 section 2.1.1 (1).
 #[test]
+fn whoever_asks_after_a_silence_is_the_querier_and_is_answered_first() {
+    for family in families() {
+        let now = Instant::now();
+        let later = now + 30 * SECOND;
+        let asks = frames::query(family.other, None, &[], 10, 10);
+        let mut listeners = queried(&family, now);
+        assert!(hear(&mut listeners, 2, &asks, later).querier, "though nobody has looked what is over");
+        let mut listeners = queried(&family, now);
+        assert!(listeners.expire(later).querier);
+        hear(&mut listeners, 2, &asks, later);
+        assert_eq!([later, later + SECOND].map(|at| listeners.filters(at)), [false, true], "hosts may answer still");
+    }
+}
+
+#[test]
 fn a_switch_that_asks_is_no_router() {
     let (mut listeners, now) = (Listeners::default(), Instant::now());
     let nobody = ip("0.0.0.0");

@@ -1,6 +1,7 @@
 use super::path::AGE;
 use super::report::What;
 use super::*;
+use crate::control::tests::start;
 use millrace_wire::checksum::Sum;
 use millrace_wire::{Icmp4, Icmp4Type, Icmp6, Icmp6Type, IntoBytes, IpProtocol, Ipv4, Ipv6, Ipv6Fragment};
 use std::time::Duration;
@@ -104,6 +105,38 @@ fn errors_are_read() {
         assert_eq!(short(Report::read(&packet)), what.and_then(|what| expected(what, ROUTER6)), "{name}");
     }
     assert_eq!(Report::read(&[]), None);
+}
+
+#[test]
+fn errors_about_later_fragments_say_nothing() {
+    let mut packet = error4(Icmp4::fragmentation_needed(1400), IpProtocol::GRE, 1500, &KEYED);
+    assert!(Report::read(&packet).is_some());
+    // The offset in the quoted header: what follows is no GRE header.
+    packet[20 + 8 + 7] = 1;
+    assert_eq!(Report::read(&packet), None);
+}
+
+#[test]
+fn a_router_takes_in_what_it_hears_and_says_what_is_missing() {
+    let mut router = start(
+        "
+interfaces:
+  ge0: {driver: generator, addresses: [192.0.2.1/24]}
+  gre0: {driver: gre, local: 192.0.2.1, remote: 198.51.100.9, key: 7, addresses: [10.9.0.1/30]}
+  gre1: {driver: gre, local: 192.0.2.77, remote: 198.51.100.9}
+",
+    );
+    let [gre0, gre1] = ["gre0", "gre1"].map(|name| router.interfaces.index(name).unwrap());
+    let problem = |index| router.interfaces.get(index).unwrap().problem.clone();
+    let missing = "no interface has its local address 192.0.2.77: nothing comes back".to_owned();
+    assert_eq!((problem(gre0), problem(gre1)), (None, Some(missing)));
+    let packet = error4(Icmp4::fragmentation_needed(1400), IpProtocol::GRE, 1500, &KEYED);
+    let (table, now) = (router.tunnels.get(gre0).unwrap().table, Instant::now());
+    router.tunnels_hear(table, &packet, now);
+    let mtus = |router: &Router| (router.tunnels.get(gre0).unwrap().path_mtu, router.tunnels.mtu(gre0, 1472));
+    assert_eq!(mtus(&router), (1400, 1372));
+    router.run_tunnels(now + AGE);
+    assert_eq!(mtus(&router), (u16::MAX, 1472));
 }
 
 #[test]

@@ -115,6 +115,21 @@ fn who_is_heard_is_learnt_where_that_is_wanted() {
 }
 
 #[test]
+fn interfaces_of_one_bridge_have_remotes_and_checksums_of_their_own() {
+    let other = "
+  vx2: {driver: vxlan, vni: 101, local: 192.0.2.1, remotes: [192.0.2.2], bridge: br0}
+  vx3: {driver: vxlan, vni: 102, local: '2001:db8::1', remotes: ['2001:db8::2'], udp-checksum: off}
+";
+    let router = start(&format!("{BOTH}{other}"));
+    assert_eq!(remotes(&router, "vx2"), [("192.0.2.2".to_owned(), Source::Named)]);
+    let checksums = |name| {
+        let wanted = router.vxlan.get(router.interfaces.index(name).unwrap()).unwrap();
+        (wanted.checksum, wanted.zero_checksum)
+    };
+    assert_eq!(["vx0", "vx1", "vx3"].map(checksums), [(false, false), (true, false), (false, true)]);
+}
+
+#[test]
 fn silent_remotes_are_forgotten() {
     let mut remotes = Remotes::new(2);
     let (heard, named) = ((5, ip("192.0.2.9")), (5, ip("192.0.2.2")));
@@ -131,6 +146,7 @@ fn silent_remotes_are_forgotten() {
     // Its number is not another's while stations may be behind it.
     remotes.reuse(after(1), |_| 0);
     remotes.reuse(after(90), |_| 1);
+    let _ = millrace_engine::epoch::domain().collect();
     assert!(remotes.want(heard, Source::Learnt));
     assert_eq!(remotes.get(5, heard.1).unwrap().number, 1026);
     remotes.reuse(after(90), |_| 0);

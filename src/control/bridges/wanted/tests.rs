@@ -130,6 +130,8 @@ fn a_trunk_of_all_has_what_others_have_and_two_have_all() {
     let wanted = two.wanted(&Bridge::default());
     assert_eq!((wanted.domains.len(), &wanted.domains[&4194].members), (4095, &vec![1, 3]));
     assert_eq!(wanted.ports[&3].domain, 101);
+    let native = Interfaces::default().port("trunk", trunk("10", Some(30))).wanted(&Bridge::default());
+    assert_eq!(members(&native), [(100, vec![]), (110, vec![1]), (130, vec![1])], "named as native alone");
 }
 
 #[test]
@@ -179,6 +181,7 @@ fn static_stations_are_where_the_operator_says() {
     let mac = |last| MacAddr([2, 0, 0, 0, 0, last]);
     let expected = [((100, mac(2)), 2002), ((110, mac(1)), 1), ((120, mac(1)), 1)];
     assert_eq!(wanted.fixed, BTreeMap::from(expected), "remotes and ports that there are");
+    assert!(wanted.domains.contains_key(&120), "a VLAN that only a station names");
     assert!(wanted.ports[&2].tunnel && !wanted.ports[&1].tunnel);
 }
 

@@ -35,6 +35,9 @@ fn another_system_is_not_aggregated() {
     let _ = two.received(1, &Lacpdu::new(&other, two.port(1).unwrap().actor()), at(0));
     let _ = hear(&mut two, 2, TAKES, at(0));
     assert_eq!(two.group().unwrap().system, OTHER);
+    let _ = two.set_enabled(1, false, at(1000));
+    assert_eq!(two.group().unwrap().system, SWITCH, "too few links are better than none");
+    let _ = two.set_enabled(1, true, at(2000));
     let _ = hear(&mut two, 3, TAKES, at(0));
     assert_eq!(two.group().unwrap().system, SWITCH);
 }
