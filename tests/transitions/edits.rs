@@ -81,7 +81,7 @@ fn set(random: &mut Random, port: &str) -> Vec<String> {
         "primary vd",
         "urpf loose",
         "id 2",
-        "bridge br0 vlan 20 mac-limit 3",
+        "bridge br0 vlan 20 mac-limit 9",
         "device va",
         "tag-type 802.1ad",
         "underlay-vrf red",

@@ -4,6 +4,8 @@ use crate::random::Random;
 use serde_json::{Map, Value, json};
 
 const WITH_DEVICE: [&str; 10] = ["va", "vb", "vc", "vd", "ve", "ta", "tb", "ma", "mb", "lo"];
+/// No limit is below the static stations that there may be: which of too many have a place depends on the way.
+const MOST: usize = 8;
 pub const BRIDGES: [&str; 3] = ["br0", "br1", "br2"];
 pub const PORTS: [&str; 19] = [
     "va",
@@ -138,7 +140,7 @@ fn port(random: &mut Random, keys: &mut Value, is_sub: bool) {
         ("unknown-unicast", json!("drop")),
         ("isolated", json!(true)),
         ("split-horizon-group", json!(1 + random.below(2))),
-        ("mac-limit", json!(1 + random.below(4))),
+        ("mac-limit", json!(MOST + random.below(4))),
         ("storm-control", json!({random.of(&["broadcast", "multicast", "unknown"]): 1 + random.below(100)})),
     ] {
         if random.one_in(6) {
@@ -183,7 +185,7 @@ pub fn bridge(random: &mut Random, tree: &mut Value, name: &str) {
     let mut keys = json!({});
     for (key, value) in [
         ("mac-age", json!(random.of(&["10s", "60s", "0s"]))),
-        ("mac-limit", json!(1 + random.below(10))),
+        ("mac-limit", json!(MOST + random.below(10))),
         ("learn", json!(false)),
         ("forward", json!(false)),
         ("flood", json!(false)),

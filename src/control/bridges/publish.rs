@@ -90,6 +90,8 @@ impl Bridges {
         if !self.homeless.insert(key) {
             return None;
         }
+        // It is not where it was any more, which may be gone.
+        self.bridging.stations.remove(wanted::station(key));
         match full {
             Heard::PortFull => self.sweep.forget_behind(behind),
             Heard::BridgeFull => self.sweep.forget_learnt(key.0),
