@@ -103,6 +103,26 @@ fn another_member_takes_over_and_switches_are_told() {
 }
 
 #[test]
+fn it_is_up_while_as_many_members_work_as_min_links_says() {
+    let net = start("min-links: 2,");
+    let link = |up: &str| {
+        let row = || net.router.interface("bond0").expect("bond0");
+        eventually(&format!("the bond's link is {up}"), || (row()["link"] == up).then(row))
+    };
+    link("up");
+    net.await_active("p0");
+    assert_eq!(net.echo(0, None), [0], "one carries frames, the others could");
+    net.link(1, false);
+    net.link(2, false);
+    let why = link("down")["link_reason"].to_string();
+    assert!(why.contains("1 of the 2 members that min-links wants work"), "{why}");
+    assert_eq!(net.echo(0, None), [0; 0]);
+    net.link(2, true);
+    link("up");
+    eventually("it answers again", || (net.echo(0, None) == [0]).then_some(()));
+}
+
+#[test]
 fn a_primary_member_is_used_whenever_it_can_be() {
     let net = start("primary: p1,");
     net.await_active("p1");

@@ -52,9 +52,14 @@ fn check(sites: &[Site; 2]) {
         site.router.settle();
     }
     let count = |site: &Site, key| site.router.json("show vxlan vx0")["remotes"][0][key].as_u64().unwrap();
-    assert_eq!(count(one, "tx_packets"), count(two, "rx_packets"));
-    assert_eq!(count(two, "tx_packets"), count(one, "rx_packets"));
-    assert_eq!(count(one, "tx_bytes"), count(two, "rx_bytes"));
+    for (from, to) in [(one, two), (two, one)] {
+        let missing = count(from, "tx_packets") - count(to, "rx_packets");
+        // On a busy machine the kernel may have no room for all that comes.
+        let lost = to.router.counter("under", "rx_drops");
+        assert!(missing <= lost, "{missing} are missing, {lost} were lost on the underlay");
+        let same = count(from, "tx_bytes") == count(to, "rx_bytes");
+        assert!(same || missing > 0, "bytes of the same packets");
+    }
 }
 
 #[test]

@@ -95,8 +95,13 @@ impl Router {
         let Some(bond) = bonds.bonds.get_mut(&index) else { return };
         let of = |member: &u32| (*member, bond.carries(interfaces, index, *member));
         let states: Vec<(u32, (Carries, Option<String>))> = bond.members.iter().map(of).collect();
-        let working = states.iter().filter(|(_, (carries, _))| carries.tx).count();
-        let up = working >= usize::from(bond.settings.min_links.max(1));
+        let carrying = states.iter().filter(|(_, (carries, _))| carries.tx).count();
+        // With active-backup one carries frames for all that could.
+        let (working, do_it) = match &bond.lacp {
+            Some(_) => (carrying, "carry frames"),
+            None => (bond.members.iter().filter(|member| is_usable(interfaces, **member)).count(), "work"),
+        };
+        let up = carrying > 0 && working >= usize::from(bond.settings.min_links);
         let shares: Vec<(u32, u16, bool)> = states.iter().map(|(m, (carries, _))| (*m, 1, carries.tx)).collect();
         // Fewer members than are wanted carry nothing at all.
         let members = if up { LoadBalance::resilient(&shares).ok() } else { None };
@@ -106,9 +111,9 @@ impl Router {
             bond.published = Some(published);
         }
         let (failed_over, mut news) = (self.follow_member_states(index, &states), Vec::new());
-        let problem = (!up).then(|| match working {
+        let problem = (!up).then(|| match carrying {
             0 => "no member carries frames".to_owned(),
-            n => format!("{n} of the {} members that min-links wants carry frames", self.min_links(index)),
+            _ => format!("{working} of the {} members that min-links wants {do_it}", self.min_links(index)),
         });
         let link = if up { Link::Up } else { Link::Down };
         // Before workers have the queues of devices, there is nothing to tell.
@@ -128,7 +133,7 @@ impl Router {
         }
         if !begins && (changed || !told) {
             news.push(match problem {
-                None => (Severity::Info, format!("link up: {working} of {} members carry frames", states.len())),
+                None => (Severity::Info, format!("link up: {carrying} of {} members carry frames", states.len())),
                 Some(problem) => (Severity::Warning, format!("link down: {problem}")),
             });
         }
