@@ -51,7 +51,7 @@ mod tests {
     use millrace_engine::testing::Bench;
 
     /// How deep in tunnels it is, and that it is a mirror's.
-    const KEPT: u32 = 2 * marks::ONE_TUNNEL | marks::MIRRORED;
+    const KEPT: u32 = (2 * marks::ONE_TUNNEL) | marks::MIRRORED;
 
     #[test]
     fn frames_enter_the_bridge_and_are_counted() {
