@@ -5,7 +5,8 @@ use super::{
     file::{spot, spot_of},
 };
 use crate::{Config, Name, Tagging, Vlan, Vlans, diagnostic::Spot, driver::Driver, ports, validate::Check, vxlan};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 pub(crate) fn check(check: &mut Check<'_>) {
     let config = check.config;
@@ -27,6 +28,7 @@ pub(crate) fn check(check: &mut Check<'_>) {
         for (key, station) in &bridge.static_macs {
             check_station(check, name, key, station);
         }
+        check_room(check, name, bridge);
     }
     for (name, interface) in &config.interfaces {
         let spot = || Spot::new("interfaces", name);
@@ -73,6 +75,38 @@ fn vlans(config: &Config, bridge: &Name) -> BTreeSet<u16> {
         config.bridges.get(bridge).iter().flat_map(|bridge| bridge.static_macs.keys().filter_map(|key| key.vlan)),
     );
     vlans
+}
+
+/// Static stations count as those that are learnt do: each has its place, whatever was there before it. The router itself has one, too.
+fn check_room(check: &mut Check<'_>, name: &Name, bridge: &Bridge) {
+    let config = check.config;
+    let mut behind: BTreeMap<(&Name, Option<IpAddr>), u32> = BTreeMap::new();
+    let mut within: BTreeMap<Option<u16>, u32> = BTreeMap::new();
+    let bvi = config.interfaces.get(name).filter(|interface| interface.driver == Driver::Bvi);
+    within.extend(bvi.map(|_| (None, 1)));
+    within.extend(config.sub_interfaces(name).filter_map(|(_, interface)| match &interface.driver {
+        Driver::Vlan(vlan) => Some((Some(vlan.outer), 1)),
+        _ => None,
+    }));
+    for (key, station) in &bridge.static_macs {
+        let port = config.interfaces.get(&station.interface).and_then(|interface| interface.bridge.as_ref());
+        let limits = [
+            (port.and_then(|port| port.mac_limit), behind.entry((&station.interface, station.remote)).or_default()),
+            (Some(bridge.mac_limit), within.entry(key.vlan).or_default()),
+        ];
+        let names = [
+            station.interface.as_str(),
+            if bvi.is_some() { "the bridge, with its own interface," } else { "the bridge" },
+        ];
+        for ((limit, count), of) in limits.into_iter().zip(names) {
+            *count += 1;
+            // Told once, of the first that has no place.
+            if let Some(limit) = limit.filter(|limit| limit.checked_add(1) == Some(*count)) {
+                let message = format!("bridge {name}: static-macs: {key}: the mac-limit of {of} is {limit}");
+                check.problem(spot(name, key), message, "expected a higher mac-limit, or fewer static-macs");
+            }
+        }
+    }
 }
 
 /// A static station is a single one, behind a port of the bridge, in a VLAN of that port.
