@@ -125,6 +125,7 @@ fn a_tap_and_a_memif_reach_each_other() {
     }
     // The container's program is killed, and started again: nobody has to attach anything.
     client.signal(SIGKILL);
+    client.wait();
     machine.link_is(&app, "down");
     machine.attach(&format!("CHECK {} eth0", app.name())).code(1);
     client = machine.client(&app);
