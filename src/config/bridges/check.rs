@@ -66,15 +66,19 @@ fn vlans(config: &Config, bridge: &Name) -> BTreeSet<u16> {
     if of_all > 1 {
         vlans.extend(Vlans::all().iter());
     }
-    let subs = config.sub_interfaces(bridge).filter_map(|(_, interface)| match &interface.driver {
-        Driver::Vlan(vlan) => Some(vlan.outer),
-        _ => None,
-    });
-    vlans.extend(subs);
+    vlans.extend(routed_vlans(config, bridge));
     vlans.extend(
         config.bridges.get(bridge).iter().flat_map(|bridge| bridge.static_macs.keys().filter_map(|key| key.vlan)),
     );
     vlans
+}
+
+/// The VLANs of a bridge that its own interface has a sub-interface in.
+fn routed_vlans<'c>(config: &'c Config, bridge: &'c Name) -> impl Iterator<Item = u16> {
+    config.sub_interfaces(bridge).filter_map(|(_, interface)| match &interface.driver {
+        Driver::Vlan(vlan) => Some(vlan.outer),
+        _ => None,
+    })
 }
 
 /// Static stations count as those that are learnt do: each has its place, whatever was there before it. The router itself has one, too.
@@ -84,10 +88,7 @@ fn check_room(check: &mut Check<'_>, name: &Name, bridge: &Bridge) {
     let mut within: BTreeMap<Option<u16>, u32> = BTreeMap::new();
     let bvi = config.interfaces.get(name).filter(|interface| interface.driver == Driver::Bvi);
     within.extend(bvi.map(|_| (None, 1)));
-    within.extend(config.sub_interfaces(name).filter_map(|(_, interface)| match &interface.driver {
-        Driver::Vlan(vlan) => Some((Some(vlan.outer), 1)),
-        _ => None,
-    }));
+    within.extend(routed_vlans(config, name).map(|vlan| (Some(vlan), 1)));
     for (key, station) in &bridge.static_macs {
         let port = config.interfaces.get(&station.interface).and_then(|interface| interface.bridge.as_ref());
         let limits = [
